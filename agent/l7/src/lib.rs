@@ -1,0 +1,28 @@
+//! From bytes of conversations to records of requests.
+//!
+//! In: payloads of TCP segments, UDP datagrams or system calls, each with its time and direction.
+//! Out: one [`Record`] for each request, response or pair of them, and [`Stat`]s that the meter
+//! counts. Never: I/O, a clock (time is an argument), a panic on any input, or memory without a
+//! bound; what a bound costs is counted in [`Shared`] under a reason of `schema/drops.toml`.
+//!
+//! A [`Conversation`] puts each direction in order (`stream`), finds out which protocol is spoken
+//! (`infer`), lets that protocol cut frames and read them (`protocol`, one module each), and pairs
+//! requests with responses (`session`).
+
+mod config;
+mod conversation;
+mod protocol;
+mod record;
+mod segment;
+mod shared;
+
+
+pub use config::{
+    Config, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig, ProtocolSet,
+    TraceConfig, WindowConfig,
+};
+pub use conversation::Conversation;
+pub use protocol::PARSED_PROTOCOLS;
+pub use record::{ErrorSide, Output, Record, Stat, StatKind};
+pub use segment::{ConversationContext, Direction, Origin, Segment, Transport};
+pub use shared::Shared;
