@@ -1,0 +1,168 @@
+//! Rows as JSON objects, one a line: what `replay` and `standalone` print.
+//!
+//! In: the agent's columns of a batch. Out: text with the columns' names as keys. Absent values
+//! are `null`, never 0; times are integers in µs since the epoch, addresses are text.
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::column::{Column, ColumnDef, ColumnType, Json, Origin};
+use crate::row::Batch;
+
+/// Appends one line for each row of `batch` to `out`.
+pub fn write_lines(batch: &Batch, out: &mut String) {
+    let defs: Vec<&ColumnDef> =
+        batch.table.columns().iter().filter(|def| def.origin == Origin::Agent).collect();
+    let family = defs.iter().position(|def| def.name == "is_ipv4");
+    for row in 0..batch.rows {
+        let is_ipv4 = family.is_none_or(|at| number(&batch.columns[at], row) == Some(1));
+        out.push('{');
+        let mut first = true;
+        for (def, column) in defs.iter().zip(&batch.columns) {
+            if matches!(def.json, Json::Hidden) {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
+                out.push(',');
+            }
+            let _ = write!(out, "\"{}\":", def.name);
+            value(def, column, row, is_ipv4, out);
+        }
+        out.push_str("}\n");
+    }
+}
+
+fn value(def: &ColumnDef, column: &Column, row: usize, is_ipv4: bool, out: &mut String) {
+    match (def.kind, def.json) {
+        (ColumnType::Ip4, _) => address(is_ipv4, ip4(column, row), out),
+        (ColumnType::Ip6, _) => address(!is_ipv4, ip6(column, row), out),
+        (ColumnType::Seconds, _) => {
+            let _ = write!(out, "{}", number(column, row).unwrap_or(0) * 1_000_000);
+        }
+        (_, Json::Name(name)) => {
+            text(name(number(column, row).and_then(|id| u8::try_from(id).ok()).unwrap_or(0)), out);
+        }
+        (_, Json::ZeroIsNull) if number(column, row) == Some(0) => out.push_str("null"),
+        _ => plain(column, row, out),
+    }
+}
+
+fn address(of_this_family: bool, shown: impl std::fmt::Display, out: &mut String) {
+    let _ = if of_this_family { write!(out, "\"{shown}\"") } else { write!(out, "null") };
+}
+
+fn ip4(column: &Column, row: usize) -> Ipv4Addr {
+    Ipv4Addr::from(number(column, row).unwrap_or(0) as u32)
+}
+
+fn ip6(column: &Column, row: usize) -> Ipv6Addr {
+    match column {
+        Column::Ip6(values) => Ipv6Addr::from(values.get(row).copied().unwrap_or_default()),
+        _ => Ipv6Addr::UNSPECIFIED,
+    }
+}
+
+/// The integer of a row; `None` for other types.
+fn number(column: &Column, row: usize) -> Option<i128> {
+    match column {
+        Column::U8(v) => v.get(row).map(|&n| n.into()),
+        Column::U16(v) => v.get(row).map(|&n| n.into()),
+        Column::U32(v) => v.get(row).map(|&n| n.into()),
+        Column::U64(v) => v.get(row).map(|&n| n.into()),
+        Column::I8(v) => v.get(row).map(|&n| n.into()),
+        Column::I32(v) => v.get(row).map(|&n| n.into()),
+        Column::I64(v) => v.get(row).map(|&n| n.into()),
+        _ => None,
+    }
+}
+
+fn plain(column: &Column, row: usize, out: &mut String) {
+    match column {
+        Column::Text(texts) => match texts.text_of(row) {
+            "" => out.push_str("null"),
+            shown => text(shown, out),
+        },
+        Column::F64(v) => match v.get(row).filter(|n| n.is_finite()) {
+            Some(n) => _ = write!(out, "{n}"),
+            None => out.push_str("null"),
+        },
+        Column::Opt { present, values } => match present.get(row) {
+            Some(true) => plain(values, row, out),
+            _ => out.push_str("null"),
+        },
+        Column::List { ends, values } => list(ends, values, row, out),
+        Column::Ip6(_) => address(true, ip6(column, row), out),
+        _ => _ = write!(out, "{}", number(column, row).unwrap_or(0)),
+    }
+}
+
+fn list(ends: &[u32], values: &Column, row: usize, out: &mut String) {
+    let start = if row == 0 { 0 } else { ends.get(row - 1).copied().unwrap_or(0) };
+    let end = ends.get(row).copied().unwrap_or(0);
+    out.push('[');
+    for (nth, at) in (start as usize..end as usize).enumerate() {
+        if nth > 0 {
+            out.push(',');
+        }
+        match values {
+            Column::Text(texts) => text(texts.text_of(at), out),
+            other => plain(other, at, out),
+        }
+    }
+    out.push(']');
+}
+
+/// A JSON string, RFC 8259 §7.
+fn text(text: &str, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if (c as u32) < 0x20 => _ = write!(out, "\\u{:04x}", c as u32),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Batch, Table, l7_flow_log::Row};
+
+    fn lines(row: Row) -> String {
+        let mut out = String::new();
+        super::write_lines(&Batch::new(Table::L7FlowLog, &[row]), &mut out);
+        out
+    }
+
+    #[test]
+    fn absent_values_are_null_and_enumerations_are_names() {
+        let row = Row {
+            is_ipv4: 1,
+            ip4_0: 0x7f00_0001,
+            l7_protocol: 60,
+            r#type: 2,
+            response_status: 3,
+            request_resource: "a\"b\u{1}".into(),
+            time: 7,
+            ..Row::default()
+        };
+        let line = lines(row);
+        assert!(
+            line.contains("\"ip4_0\":\"127.0.0.1\",\"ip4_1\":\"0.0.0.0\",\"ip6_0\":null"),
+            "{line}"
+        );
+        assert!(line.contains("\"l7_protocol\":\"MySQL\""), "{line}");
+        assert!(line.contains("\"type\":\"session\""), "{line}");
+        assert!(line.contains("\"response_status\":\"server_error\""), "{line}");
+        assert!(line.contains("\"request_resource\":\"a\\\"b\\u0001\""), "{line}");
+        assert!(line.contains("\"request_id\":null"), "{line}");
+        assert!(line.contains("\"response_duration\":null"), "{line}");
+        assert!(line.starts_with("{\"time\":7000000,"), "{line}");
+        assert!(!line.contains("agent_id"), "columns of the server are not shown: {line}");
+    }
+}

@@ -1,0 +1,15 @@
+//! Takes batches of rows from agents and makes them durable.
+//!
+//! In: batches over QUIC, one connection an agent, one stream a signal. Out: one insert a table
+//! and write-ahead log segment, through [`Sink`], with the server's columns filled from
+//! [`Enrich`]. A batch is acknowledged only when it is on disk; a batch sent again is recognised
+//! by (agent, stream, sequence). Never: a row acknowledged and then lost or doubled, or memory
+//! that grows with what peers send.
+
+mod config;
+mod enrich;
+mod sink;
+
+pub use config::IngestConfig;
+pub use enrich::{AgentRegistration, EndKey, EndTags, Enrich, EnrichError};
+pub use sink::{Sink, SinkError};

@@ -1,0 +1,33 @@
+//! `cargo xtask VERB`: the project's own chores. Nothing here is part of the product.
+
+mod generate;
+mod prerequisites;
+mod run;
+mod suite;
+mod tidy;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "usage: cargo xtask VERB
+  generate [--check]           write (or compare) what follows from schema/
+  tidy                         check the rules of STYLE.md
+  prerequisites run|test|bench install what a verb needs and is missing
+  run [OPTION…]                build and start server and agent on this host
+  test [STEP…]                 every check of the project, or the named steps
+  bench                        measure into docs/perf.md";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = generate::root();
+    match words.as_slice() {
+        ["generate"] => generate::write(),
+        ["generate", "--check"] => generate::check(),
+        ["tidy"] => tidy::run(&root),
+        ["prerequisites", purpose] => prerequisites::install(&root, purpose.parse()?),
+        ["run", options @ ..] => run::system(&root, options),
+        ["test", steps @ ..] => suite::test(&root, steps),
+        ["bench"] => suite::bench(&root),
+        _ => bail!("{USAGE}"),
+    }
+}
