@@ -3,8 +3,8 @@
 //! In: the tables of facts. Out: files, each with a first line that says it is generated.
 //! `check` compares instead of writing, for `cargo xtask tidy`.
 
-mod labels;
 mod facts;
+mod labels;
 mod reference;
 mod rust;
 mod sql;

@@ -167,7 +167,9 @@ impl Facts {
         paths.sort();
         let tables = paths
             .iter()
-            .map(|path| spell_out(parse(path)?, &tags.rows).with_context(|| path.display().to_string()))
+            .map(|path| {
+                spell_out(parse(path)?, &tags.rows).with_context(|| path.display().to_string())
+            })
             .collect::<Result<Vec<_>>>()?;
         let facts = Self {
             enums: enums.values,
@@ -193,7 +195,11 @@ impl Facts {
             unique(&table.name, table.columns.iter().map(|c| c.name.clone()))?;
             unique(&table.name, table.columns.iter().map(|c| c.id.to_string()))?;
             for key in &table.order_by {
-                ensure!(table.columns.iter().any(|c| &c.name == key), "{}: no column {key}", table.name);
+                ensure!(
+                    table.columns.iter().any(|c| &c.name == key),
+                    "{}: no column {key}",
+                    table.name
+                );
             }
         }
         Ok(())

@@ -13,7 +13,8 @@ pub fn module(facts: &Facts) -> String {
         let _ = writeln!(out, "  {}: {{", each.name);
         for value in &each.values {
             let shown = value.label.clone().unwrap_or_else(|| value.name.replace('_', " "));
-            let _ = writeln!(out, "    {}: {{ name: {:?}, doc: {:?} }},", value.id, shown, value.doc);
+            let _ =
+                writeln!(out, "    {}: {{ name: {:?}, doc: {:?} }},", value.id, shown, value.doc);
         }
         out += "  },\n";
     }
@@ -27,17 +28,29 @@ pub fn module(facts: &Facts) -> String {
     }
     out += "};\n\n/** Reasons of loss. */\nexport const DROPS = {\n";
     for d in &facts.drops {
-        let _ = writeln!(out, "  {}: {{ id: {}, unit: {:?}, stage: {:?}, doc: {:?} }},", d.name, d.id, d.unit, d.stage, d.doc);
+        let _ = writeln!(
+            out,
+            "  {}: {{ id: {}, unit: {:?}, stage: {:?}, doc: {:?} }},",
+            d.name, d.id, d.unit, d.stage, d.doc
+        );
     }
     out += "};\n\n/** Metrics of agent and server. */\nexport const METRICS = {\n";
     for m in &facts.metrics {
-        let _ = writeln!(out, "  {}: {{ kind: {:?}, unit: {:?}, doc: {:?} }},", m.name, m.kind, m.unit, m.doc);
+        let _ = writeln!(
+            out,
+            "  {}: {{ kind: {:?}, unit: {:?}, doc: {:?} }},",
+            m.name, m.kind, m.unit, m.doc
+        );
     }
     out += "};\n\n/** Tables: columns with their description, in the store's order. */\nexport const TABLES = {\n";
     for table in &facts.tables {
         let _ = writeln!(out, "  {}: {{ database: {:?}, columns: [", table.name, table.database);
         for c in table.columns.iter().filter(|c| c.origin != "unset") {
-            let _ = writeln!(out, "    {{ name: {:?}, type: {:?}, doc: {:?} }},", c.name, c.kind, c.doc);
+            let _ = writeln!(
+                out,
+                "    {{ name: {:?}, type: {:?}, doc: {:?} }},",
+                c.name, c.kind, c.doc
+            );
         }
         out += "  ] },\n";
     }

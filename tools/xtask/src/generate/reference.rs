@@ -8,32 +8,62 @@ use super::sql::clickhouse_type;
 
 /// The page.
 pub fn page(facts: &Facts) -> String {
-    let mut out = format!("<!-- {NOTICE} -->\n# Schema\n\nWhat is stored, and what the numbers mean. \
-        Columns that nothing fills yet are marked *unset*.\n");
+    let mut out = format!(
+        "<!-- {NOTICE} -->\n# Schema\n\nWhat is stored, and what the numbers mean. \
+        Columns that nothing fills yet are marked *unset*.\n"
+    );
     for table in &facts.tables {
-        let names: Vec<String> = table.precisions.iter().map(|p| format!("`{}.{}`", table.name, p.name)).collect();
-        let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
-        let _ = write!(out, "\n## `{}.{}`{names}\n\n{}\n\n| column | type | filled by | meaning |\n|---|---|---|---|\n", table.database, table.name, table.doc);
+        let names: Vec<String> =
+            table.precisions.iter().map(|p| format!("`{}.{}`", table.name, p.name)).collect();
+        let names =
+            if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        let _ = write!(
+            out,
+            "\n## `{}.{}`{names}\n\n{}\n\n| column | type | filled by | meaning |\n|---|---|---|---|\n",
+            table.database, table.name, table.doc
+        );
         for column in &table.columns {
             let origin = if column.origin == "unset" { "*unset*" } else { &column.origin };
-            let _ = writeln!(out, "| `{}` | {} | {origin} | {} |", column.name, clickhouse_type(&column.kind), column.doc);
+            let _ = writeln!(
+                out,
+                "| `{}` | {} | {origin} | {} |",
+                column.name,
+                clickhouse_type(&column.kind),
+                column.doc
+            );
         }
     }
     out += "\n## Enumerations\n";
     for each in &facts.enums {
-        let _ = write!(out, "\n### {}\n\n{}\n\n| id | name | meaning |\n|--:|---|---|\n", each.name, each.doc);
+        let _ = write!(
+            out,
+            "\n### {}\n\n{}\n\n| id | name | meaning |\n|--:|---|---|\n",
+            each.name, each.doc
+        );
         for value in &each.values {
             let _ = writeln!(out, "| {} | {} | {} |", value.id, value.name, value.doc);
         }
     }
-    let _ = write!(out, "\n### Observation points\n\n{}\n\n| name | meaning |\n|---|---|\n", facts.points.doc);
+    let _ = write!(
+        out,
+        "\n### Observation points\n\n{}\n\n| name | meaning |\n|---|---|\n",
+        facts.points.doc
+    );
     for value in &facts.points.values {
         let _ = writeln!(out, "| {} | {} |", value.name, value.doc);
     }
     out += "\n### Application protocols\n\n| id | name | read by this version | on by default | meaning |\n|--:|---|---|---|---|\n";
     for p in &facts.protocols {
         let yes = |b: bool| if b { "yes" } else { "" };
-        let _ = writeln!(out, "| {} | {} | {} | {} | {} |", p.id, p.name, yes(p.parser.is_some()), yes(p.default && p.parser.is_some()), p.doc);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} |",
+            p.id,
+            p.name,
+            yes(p.parser.is_some()),
+            yes(p.default && p.parser.is_some()),
+            p.doc
+        );
     }
     out += "\n## Losses\n\n`observed = stored + Σ dropped{reason}`.\n\n| id | reason | unit | stage | meaning |\n|--:|---|---|---|---|\n";
     for d in &facts.drops {

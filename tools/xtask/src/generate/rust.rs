@@ -74,7 +74,10 @@ fn enumeration(shape: &Shape<'_>) -> String {
     for (variant, id, _, doc) in values {
         let _ = writeln!(out, "/// {doc}\n{variant} = {id},");
     }
-    let _ = writeln!(out, "}}\n\nimpl {name} {{\n/// Every value, by number.\npub const ALL: &'static [Self] = &[");
+    let _ = writeln!(
+        out,
+        "}}\n\nimpl {name} {{\n/// Every value, by number.\npub const ALL: &'static [Self] = &["
+    );
     for (variant, ..) in values {
         let _ = write!(out, "Self::{variant},");
     }
@@ -152,7 +155,10 @@ fn drops(facts: &Facts) -> String {
     let mut out = format!("//! {NOTICE}\n\n");
     out += &enumeration(&Shape { name: "Drop", doc, repr: "u16", values });
     for (method, what) in [("unit", "What one count stands for."), ("stage", "Where it happens.")] {
-        let _ = write!(out, "impl Drop {{ /// {what}\npub const fn {method}(self) -> &'static str {{ match self {{");
+        let _ = write!(
+            out,
+            "impl Drop {{ /// {what}\npub const fn {method}(self) -> &'static str {{ match self {{"
+        );
         for drop in &facts.drops {
             let value = if method == "unit" { &drop.unit } else { &drop.stage };
             let _ = write!(out, "Self::{} => {value:?},", camel(&drop.name));

@@ -22,7 +22,10 @@ pub fn files(facts: &Facts) -> Vec<(String, String)> {
 }
 
 fn migration(table: &Table) -> String {
-    let mut out = format!("-- {NOTICE}\n-- {}\n\nCREATE DATABASE IF NOT EXISTS {};\n", table.doc, table.database);
+    let mut out = format!(
+        "-- {NOTICE}\n-- {}\n\nCREATE DATABASE IF NOT EXISTS {};\n",
+        table.doc, table.database
+    );
     if table.precisions.is_empty() {
         out += &create(table, &table.name, &table.single);
         return out;
@@ -95,7 +98,9 @@ pub fn clickhouse_type(kind: &str) -> &'static str {
 fn codec(column: &Column) -> &'static str {
     match column.kind.as_str() {
         "seconds" | "micros" => " CODEC(DoubleDelta, ZSTD(1))",
-        "u16" | "u32" | "u64" | "i32" | "i64" | "opt_u64" | "opt_i32" | "opt_i64" => " CODEC(T64, ZSTD(1))",
+        "u16" | "u32" | "u64" | "i32" | "i64" | "opt_u64" | "opt_i32" | "opt_i64" => {
+            " CODEC(T64, ZSTD(1))"
+        }
         _ => " CODEC(ZSTD(1))",
     }
 }

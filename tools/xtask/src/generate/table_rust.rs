@@ -62,10 +62,20 @@ pub fn table(table: &Table) -> Result<String> {
     let mut out = format!(
         "//! {NOTICE}\n\nuse crate::column::{{Column, ColumnDef, ColumnType, Json, Origin}};\nuse crate::row;\n\n"
     );
-    let _ = writeln!(out, "/// {} The columns that the agent fills.\n#[derive(Clone, Debug, Default, PartialEq)]\npub struct Row {{", table.doc);
+    let _ = writeln!(
+        out,
+        "/// {} The columns that the agent fills.\n#[derive(Clone, Debug, Default, PartialEq)]\npub struct Row {{",
+        table.doc
+    );
     let agent: Vec<&Column> = table.columns.iter().filter(|c| c.origin == "agent").collect();
     for column in &agent {
-        let _ = writeln!(out, "/// {}\npub {}: {},", column.doc, field(&column.name), field_type(&column.kind)?);
+        let _ = writeln!(
+            out,
+            "/// {}\npub {}: {},",
+            column.doc,
+            field(&column.name),
+            field_type(&column.kind)?
+        );
     }
     out += "}\n\n/// Every column, in the store's order.\npub static COLUMNS: &[ColumnDef] = &[\n";
     for column in &table.columns {
@@ -73,14 +83,18 @@ pub fn table(table: &Table) -> Result<String> {
             ("plain", _) => "Json::Plain".to_owned(),
             ("zero_is_null", _) => "Json::ZeroIsNull".to_owned(),
             ("hidden", _) => "Json::Hidden".to_owned(),
-            ("name", Some(name)) => format!("Json::Name(|id| match crate::{name}::from_id(id) {{ Some(value) => value.name(), None => \"\" }})"),
+            ("name", Some(name)) => format!(
+                "Json::Name(|id| match crate::{name}::from_id(id) {{ Some(value) => value.name(), None => \"\" }})"
+            ),
             (other, _) => bail!("{}: json = {other:?}", column.name),
         };
         let origin = camel(&column.origin);
         let _ = writeln!(
             out,
             "ColumnDef {{ id: {}, name: {:?}, kind: ColumnType::{}, origin: Origin::{origin}, json: {json} }},",
-            column.id, column.name, camel(&column.kind)
+            column.id,
+            column.name,
+            camel(&column.kind)
         );
     }
     out += "];\n\nimpl row::Row for Row {\nconst COLUMNS: &'static [ColumnDef] = COLUMNS;\n\n// tidy: long — one line a column\nfn columns(rows: &[Self]) -> Vec<Column> {\nvec![\n";
@@ -94,9 +108,9 @@ pub fn table(table: &Table) -> Result<String> {
 
 /// A table's number on the wire: FNV-1a of its name, 15 bits.
 fn table_id(name: &str) -> u16 {
-    let hash = name.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    });
+    let hash = name
+        .bytes()
+        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     ((hash >> 16) as u16 ^ hash as u16) & 0x7fff
 }
 
@@ -127,7 +141,8 @@ fn field_type(kind: &str) -> Result<&'static str> {
 }
 
 fn gather(kind: &str, name: &str) -> Result<String> {
-    let plain = |variant: &str| format!("Column::{variant}(rows.iter().map(|row| row.{name}).collect())");
+    let plain =
+        |variant: &str| format!("Column::{variant}(rows.iter().map(|row| row.{name}).collect())");
     let optional = |variant: &str| {
         format!(
             "Column::Opt {{ present: rows.iter().map(|row| row.{name}.is_some()).collect(), \

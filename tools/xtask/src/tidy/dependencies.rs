@@ -24,10 +24,10 @@ const LAW: [(&str, &[&str]); 20] = [
     ("metadata", &["schema"]),
     ("export", &["schema"]),
     ("agentd", &["schema", "wire", "flow", "l7", "meter", "source", "metadata", "export"]),
-    ("store", &["schema"]),
+    ("store", &["schema", "ingest"]),
     ("inventory", &["schema"]),
     ("control", &["schema", "inventory"]),
-    ("ingest", &["schema", "store", "inventory", "control"]),
+    ("ingest", &["schema", "inventory", "control"]),
     ("query", &["schema", "store", "inventory"]),
     ("serverd", &["schema", "store", "inventory", "control", "ingest", "query"]),
     ("ctl", &["schema"]),
@@ -102,12 +102,14 @@ pub fn check_law(workspace: &Workspace) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, used) in &workspace.internal {
         let Some((_, allowed)) = LAW.iter().find(|(of, _)| of == name) else {
-            let message = format!("crate {name} is not in the dependency law (tidy/dependencies.rs)");
+            let message =
+                format!("crate {name} is not in the dependency law (tidy/dependencies.rs)");
             findings.push(Finding::new("Cargo.toml", 0, message));
             continue;
         };
         for other in used.iter().filter(|other| !allowed.contains(&other.as_str())) {
-            let message = format!("{name} may not use {other}: see ARCHITECTURE.md, dependency law");
+            let message =
+                format!("{name} may not use {other}: see ARCHITECTURE.md, dependency law");
             findings.push(Finding::new("Cargo.toml", 0, message));
         }
     }
@@ -125,7 +127,7 @@ pub fn check_reasons(tree: &Tree, workspace: &Workspace) -> Result<Vec<Finding>>
         .get("workspace")
         .and_then(|value| value.get("dependencies"))
         .and_then(toml::Value::as_table)
-        .map(|table| external_names(table))
+        .map(external_names)
         .unwrap_or_default();
     let reasons: BTreeSet<String> = file
         .text

@@ -23,7 +23,9 @@ pub fn check(tree: &Tree, crate_roots: &[String]) -> Vec<Finding> {
         .iter()
         .filter(|file| file.language == Language::Rust && !file.is_vendored())
         .filter(|file| !reached.contains(&file.path))
-        .map(|file| Finding::new(&file.path, 0, "no module leads to this file: use it or delete it"))
+        .map(|file| {
+            Finding::new(&file.path, 0, "no module leads to this file: use it or delete it")
+        })
         .collect()
 }
 

@@ -50,8 +50,11 @@ mod tests {
 
     #[test]
     fn files_must_open_with_a_sentence() {
-        let bad =
-            [("a.rs", "use std::fs;\n"), ("a.c", "// SPDX-License-Identifier: X\nint a;"), ("b.sql", "SELECT 1")];
+        let bad = [
+            ("a.rs", "use std::fs;\n"),
+            ("a.c", "// SPDX-License-Identifier: X\nint a;"),
+            ("b.sql", "SELECT 1"),
+        ];
         for (path, text) in bad {
             assert_eq!(check(&Tree::of(&[(path, text)])).len(), 1, "{path}");
         }

@@ -57,9 +57,11 @@ impl Function {
 
 fn has_exception(file: &SourceFile, function: &Function) -> bool {
     let from = function.first.saturating_sub(6);
-    file.text.lines().take(function.last).skip(from).any(|line| {
-        line.split_once(EXCEPTION).is_some_and(|(_, reason)| !reason.trim().is_empty())
-    })
+    file.text
+        .lines()
+        .take(function.last)
+        .skip(from)
+        .any(|line| line.split_once(EXCEPTION).is_some_and(|(_, reason)| !reason.trim().is_empty()))
 }
 
 fn functions(file: &SourceFile) -> Vec<Function> {
@@ -112,7 +114,8 @@ fn function_start(language: Language, code: &[u8], open: usize) -> Option<usize>
 }
 
 fn rust_head(head: &str) -> bool {
-    let mut words = head.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty());
+    let mut words =
+        head.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|w| !w.is_empty());
     let before_parenthesis = head.split('(').next().unwrap_or("");
     words.any(|word| word == "fn") && before_parenthesis.split_whitespace().any(|w| w == "fn")
 }

@@ -22,7 +22,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 
 fn unfinished(file: &SourceFile, findings: &mut Vec<Finding>) {
     let prose = [["FIX", "ME"].concat(), ["X", "XX"].concat(), ["TO", "DO"].concat()];
-    let code = [["todo", "!("].concat(), ["unimplemented", "!("].concat(), ["#[ig", "nore"].concat()];
+    let code =
+        [["todo", "!("].concat(), ["unimplemented", "!("].concat(), ["#[ig", "nore"].concat()];
     let sync = [["keep in ", "sync"].concat(), ["keep ", "synchron"].concat()];
     let is_source = file.language != Language::Other || file.path.ends_with(".toml");
     for (at, line) in file.text.lines().enumerate() {
@@ -53,7 +54,8 @@ fn addresses(file: &SourceFile, hosts: &[String], findings: &mut Vec<Finding>) {
     let is_cargo_lock = file.path.ends_with("Cargo.lock");
     for (at, line) in file.text.lines().enumerate() {
         let lower = line.to_ascii_lowercase();
-        if !is_cargo_lock && let Some(host) = hosts.iter().find(|host| lower.contains(host.as_str()))
+        if !is_cargo_lock
+            && let Some(host) = hosts.iter().find(|host| lower.contains(host.as_str()))
         {
             let message = format!("names the registry host {host}: use the client's own default");
             findings.push(Finding::new(&file.path, at + 1, message));
@@ -96,7 +98,8 @@ fn is_download(line: &str) -> bool {
 
 fn has_word(line: &str, word: &str) -> bool {
     line.match_indices(word).any(|(at, _)| {
-        let is_letter = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+        let is_letter =
+            |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
         let bytes = line.as_bytes();
         !is_letter(at.checked_sub(1).and_then(|before| bytes.get(before)))
             && !is_letter(bytes.get(at + word.len()))

@@ -1,0 +1,51 @@
+# Thin verbs; what they do is in tools/xtask (Rust). `make` alone lists them.
+XTASK := cargo run --quiet --package xtask --
+
+.PHONY: help run test bpf vm bench fuzz images tidy fmt prerequisites linker
+
+help:
+	@echo 'make run           build and start server and agent on this host, print the address'
+	@echo 'make test          every check; make test STEPS="unit e2e" runs those alone'
+	@echo 'make bench         measure cost and speed into docs/perf.md'
+	@echo 'make bpf           build the kernel side alone'
+	@echo 'make fuzz          run the fuzz targets for a bounded time'
+	@echo 'make tidy          the rules of STYLE.md; make fmt formats'
+	@echo 'make prerequisites install what tests need'
+
+# Cargo needs a linker before anything of ours can run.
+linker:
+	@command -v cc >/dev/null || { \
+	  echo 'installing gcc: cargo needs a linker'; \
+	  $$( [ "$$(id -u)" = 0 ] || echo sudo ) sh -c 'apt-get update && \
+	    apt-get install -y --no-install-recommends -t bookworm gcc libc6-dev'; }
+
+run: linker
+	@$(XTASK) run $(OPTIONS)
+
+test: linker
+	@$(XTASK) test $(STEPS)
+
+bench: linker
+	@$(XTASK) bench
+
+bpf: linker
+	@$(XTASK) prerequisites run
+	@$(MAKE) --no-print-directory -C bpf
+
+fuzz: linker
+	@$(XTASK) fuzz
+
+tidy:
+	@$(XTASK) tidy
+
+fmt:
+	@cargo fmt --all
+
+prerequisites: linker
+	@$(XTASK) prerequisites test
+
+vm:
+	@echo 'make vm: not yet; booting the kernels of a matrix comes with issue 5' >&2; exit 2
+
+images:
+	@echo 'make images: not yet; images for both architectures come with issue 6' >&2; exit 2

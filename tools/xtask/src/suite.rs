@@ -1,0 +1,216 @@
+//! `make test` and `make bench`: the steps in order, each with its time and its outcome.
+//!
+//! In: names of steps, or none for all. Out: what each step prints, a table at the end and the
+//! closing line `N passed, N failed, N skipped`. A step that fails does not stop those after it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::prerequisites::{self, Purpose};
+use crate::{run, tidy};
+
+/// How a step ended.
+#[derive(Debug)]
+enum Outcome {
+    Passed,
+    Skipped(String),
+    Failed(String),
+}
+
+/// A step of the suite.
+struct Step {
+    name: &'static str,
+    run: fn(&Path) -> Result<Outcome>,
+}
+
+const STEPS: [Step; 10] = [
+    Step { name: "prerequisites", run: install },
+    Step { name: "format", run: format },
+    Step { name: "tidy", run: style },
+    Step { name: "lints", run: lints },
+    Step { name: "unit", run: unit },
+    Step { name: "ui", run: interface },
+    Step { name: "bpf", run: kernel_side },
+    Step { name: "release", run: release },
+    Step { name: "e2e", run: end_to_end },
+    Step { name: "browser", run: browser },
+];
+
+/// Runs every step, or those named.
+///
+/// # Errors
+/// When a step failed, or a name is unknown.
+pub fn test(root: &Path, names: &[&str]) -> Result<()> {
+    if let Some(unknown) = names.iter().find(|name| STEPS.iter().all(|step| step.name != **name)) {
+        let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        bail!("{unknown:?} is no step; steps are {}", known.join(" "));
+    }
+    let wanted = STEPS.iter().filter(|step| names.is_empty() || names.contains(&step.name));
+    let mut report: Vec<(&str, Duration, Outcome)> = Vec::new();
+    for step in wanted {
+        println!("\n=== {}", step.name);
+        let begin = Instant::now();
+        let outcome =
+            (step.run)(root).unwrap_or_else(|error| Outcome::Failed(format!("{error:#}")));
+        if let Outcome::Failed(why) = &outcome {
+            println!("{} failed: {why}", step.name);
+        }
+        report.push((step.name, begin.elapsed(), outcome));
+    }
+    close(&report)
+}
+
+/// Measures everything of DESIGN §6 that exists, into docs/perf.md.
+///
+/// # Errors
+/// When a build or the measuring program fails.
+pub fn bench(root: &Path) -> Result<()> {
+    prerequisites::install(root, Purpose::Bench)?;
+    run::build(root)?;
+    command(root, "cargo", &["build", "--release", "-p", "bench", "-p", "e2e"])?;
+    command(
+        root,
+        "cargo",
+        &["build", "--release", "--examples", "-p", "source", "-p", "flow", "-p", "l7"],
+    )?;
+    let program = run::release_folder(root).join("bench");
+    command(root, &program.to_string_lossy(), &["--write", "docs/perf.md"])
+}
+
+fn close(report: &[(&str, Duration, Outcome)]) -> Result<()> {
+    println!("\n=== summary");
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, took, outcome) in report {
+        let text = match outcome {
+            Outcome::Passed => {
+                passed += 1;
+                "passed".to_owned()
+            }
+            Outcome::Skipped(why) => {
+                skipped += 1;
+                format!("skipped: {why}")
+            }
+            Outcome::Failed(why) => {
+                failed += 1;
+                format!("FAILED: {}", why.lines().next().unwrap_or(""))
+            }
+        };
+        println!("{name:<14} {:>7.1} s  {text}", took.as_secs_f64());
+    }
+    println!("steps: {passed} passed, {failed} failed, {skipped} skipped");
+    ensure!(failed == 0, "{failed} steps failed");
+    Ok(())
+}
+
+fn install(root: &Path) -> Result<Outcome> {
+    prerequisites::install(root, Purpose::Test)?;
+    Ok(Outcome::Passed)
+}
+
+fn format(root: &Path) -> Result<Outcome> {
+    command(root, "cargo", &["fmt", "--all", "--check"])?;
+    Ok(Outcome::Passed)
+}
+
+fn style(root: &Path) -> Result<Outcome> {
+    tidy::run(root)?;
+    Ok(Outcome::Passed)
+}
+
+fn lints(root: &Path) -> Result<Outcome> {
+    let words = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    command(root, "cargo", &words)?;
+    Ok(Outcome::Passed)
+}
+
+fn unit(root: &Path) -> Result<Outcome> {
+    let has_nextest = Command::new("cargo")
+        .args(["nextest", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    let runner: &[&str] = if has_nextest { &["nextest", "run"] } else { &["test"] };
+    let words: Vec<&str> = runner.iter().copied().chain(["--workspace", "--locked"]).collect();
+    command(root, "cargo", &words)?;
+    Ok(Outcome::Passed)
+}
+
+fn interface(root: &Path) -> Result<Outcome> {
+    npm_script(root, "check")?;
+    npm_script(root, "test")
+}
+
+fn kernel_side(root: &Path) -> Result<Outcome> {
+    command(root, "make", &["--no-print-directory", "-C", "bpf", "test"])?;
+    Ok(Outcome::Passed)
+}
+
+fn release(root: &Path) -> Result<Outcome> {
+    run::build(root)?;
+    command(root, "cargo", &["build", "--release", "--locked", "-p", "e2e"])?;
+    Ok(Outcome::Passed)
+}
+
+fn end_to_end(root: &Path) -> Result<Outcome> {
+    if !prerequisites::is_root() {
+        return skip("needs root: it captures packets and loads BPF programs");
+    }
+    let program = run::release_folder(root).join("e2e");
+    command(root, &program.to_string_lossy(), &["all"])?;
+    Ok(Outcome::Passed)
+}
+
+fn browser(root: &Path) -> Result<Outcome> {
+    npm_script(root, "browser")
+}
+
+fn npm_script(root: &Path, name: &str) -> Result<Outcome> {
+    command(&root.join("server/ui"), "npm", &["run", "--silent", name])?;
+    Ok(Outcome::Passed)
+}
+
+/// A step may be left out on a desk, never in CI: there it must be able to run.
+fn skip(why: &str) -> Result<Outcome> {
+    let is_ci = std::env::var_os("CI").is_some_and(|value| value == "true");
+    ensure!(!is_ci, "{why}; required because CI=true");
+    println!("skipped: {why} (with CI=true this would be a failure)");
+    Ok(Outcome::Skipped(why.to_owned()))
+}
+
+fn command(folder: &Path, program: &str, words: &[&str]) -> Result<()> {
+    let mut shown = program.to_owned();
+    for word in words {
+        shown.push(' ');
+        shown.push_str(word);
+    }
+    println!("$ {shown}");
+    let status = Command::new(program)
+        .args(words)
+        .current_dir(folder)
+        .status()
+        .with_context(|| format!("failed to start {program}"))?;
+    ensure!(status.success(), "`{shown}` ended with {status}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_step_is_refused() {
+        assert!(test(Path::new("/"), &["no-such-step"]).is_err());
+    }
+
+    #[test]
+    fn one_failed_step_fails_the_suite() {
+        let moment = Duration::from_millis(1);
+        let good = ("a", moment, Outcome::Passed);
+        let skipped = ("b", moment, Outcome::Skipped("no root".to_owned()));
+        let bad = ("c", moment, Outcome::Failed("broken".to_owned()));
+        assert!(close(&[good, skipped]).is_ok());
+        assert!(close(&[("a", moment, Outcome::Passed), bad]).is_err());
+    }
+}
