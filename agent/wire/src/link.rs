@@ -49,7 +49,21 @@ impl LinkType {
     pub const ALL: [Self; 6] =
         [Self::Ethernet, Self::LinuxSll, Self::LinuxSll2, Self::RawIp, Self::Null, Self::Loop];
 
-    /// From the number in a capture file (LINKTYPE_ values).
+    /// Numbers in capture files (LINKTYPE_ values) with the names shown to users.
+    pub const PCAP: &'static [(u32, &'static str)] = &[
+        (0, "BSD loopback"),
+        (1, "Ethernet"),
+        (12, "raw IP"),
+        (14, "raw IP"),
+        (101, "raw IP"),
+        (108, "OpenBSD loopback"),
+        (113, "Linux cooked v1"),
+        (228, "raw IPv4"),
+        (229, "raw IPv6"),
+        (276, "Linux cooked v2"),
+    ];
+
+    /// From the number in a capture file; `Some` exactly for those in [`LinkType::PCAP`].
     pub fn from_pcap(number: u32) -> Option<Self> {
         Some(match number {
             0 => Self::Null,
@@ -60,18 +74,6 @@ impl LinkType {
             276 => Self::LinuxSll2,
             _ => return None,
         })
-    }
-
-    /// Name for messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ethernet => "Ethernet",
-            Self::LinuxSll => "Linux cooked v1",
-            Self::LinuxSll2 => "Linux cooked v2",
-            Self::RawIp => "raw IP",
-            Self::Null => "BSD loopback",
-            Self::Loop => "OpenBSD loopback",
-        }
     }
 }
 

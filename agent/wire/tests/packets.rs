@@ -215,3 +215,11 @@ fn snap_leads_on_to_an_ether_type() {
     let frame = build::ethernet(llc.len() as u16, &llc);
     assert_eq!(read(LinkType::Ethernet, &frame).payload, b"hello");
 }
+
+#[test]
+fn the_table_of_link_types_is_what_can_be_read() {
+    for number in 0..300 {
+        let listed = LinkType::PCAP.iter().any(|(pcap, _)| *pcap == number);
+        assert_eq!(LinkType::from_pcap(number).is_some(), listed, "{number}");
+    }
+}
