@@ -19,6 +19,7 @@ mod bytes;
 mod host;
 mod message;
 mod session;
+mod token;
 
 pub use bytes::WireError;
 pub use host::{AgentStatistics, HostFacts, NetworkInterface, ProcessEvent, ProcessEventKind};
@@ -27,6 +28,7 @@ pub use session::{
     Ack, AckOutcome, AgentUuid, BatchHeader, CloseCode, Configuration, EnrolReply, EnrolRequest,
     Hello, HelloAck, Rejection, Signal, StreamState,
 };
+pub use token::EnrolmentToken;
 
 /// ALPN of data connections; the client must show a certificate of the server's authority.
 pub const ALPN_DATA: &[u8] = b"deepflow/1";

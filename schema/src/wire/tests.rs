@@ -33,11 +33,7 @@ fn samples() -> Vec<Message> {
         agent_id: 5,
         server_version: "0.1.0".into(),
         server_time_us: -1,
-        streams: vec![StreamState {
-            signal: Signal::FlowLogs,
-            watermark: 9,
-            rejected: vec![4, 8],
-        }],
+        streams: vec![StreamState { signal: Signal::FlowLogs, watermark: 9, rejected: vec![4, 8] }],
         configuration: Configuration { version: 2, yaml: "a: 1\n".into() },
     };
     let batch = BatchHeader {
@@ -128,6 +124,16 @@ fn uuids_are_written_and_read_in_the_usual_form() {
     assert_eq!(uuid.to_string().parse(), Ok(uuid));
     assert!("12".parse::<AgentUuid>().is_err());
     assert!("zz121212-1212-1212-1212-121212121212".parse::<AgentUuid>().is_err());
+}
+
+#[test]
+fn tokens_round_trip_and_hide_their_secret() {
+    let token = EnrolmentToken { secret: "ab".repeat(32), authority_sha256: [0xc3; 32] };
+    assert_eq!(format!("{token}\n").parse(), Ok(token.clone()));
+    assert!(!format!("{token:?}").contains("abab"));
+    for wrong in ["", "deepflow1.ab.cd", "x.y.z", &format!("{token}.more")] {
+        assert!(wrong.parse::<EnrolmentToken>().is_err(), "{wrong}");
+    }
 }
 
 #[test]
