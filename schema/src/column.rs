@@ -62,7 +62,7 @@ pub enum Origin {
 }
 
 /// How a value is shown by `deepflow-agent replay` and `standalone`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub enum Json {
     /// As its own type; text that is empty and addresses of the other family are `null`.
     Plain,

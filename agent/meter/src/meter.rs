@@ -1,0 +1,111 @@
+//! The meter: what happened goes in, finished documents come out as batches.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use l7::Stat;
+use schema::{Batch, SignalSource, Table};
+
+use crate::application::{self, ApplicationKey, ApplicationSum};
+use crate::edge::Edge;
+use crate::network::{self, NetworkKey, NetworkSum, Period};
+use crate::window::{Document, Sum, Windows};
+
+const NS_A_SECOND: u64 = 1_000_000_000;
+
+/// Open documents of one pipeline.
+#[derive(Debug, Default)]
+pub struct Meter {
+    applications: Windows<ApplicationKey, ApplicationSum>,
+    networks: Windows<NetworkKey, NetworkSum>,
+}
+
+impl Meter {
+    /// Counts a request, response or timeout; those of packets in the network metrics too.
+    pub fn on_stat(&mut self, edge: &Arc<Edge>, direction_score: u8, stat: &Stat) {
+        let key = ApplicationKey {
+            edge: Arc::clone(edge),
+            protocol: stat.protocol,
+            endpoint: stat.endpoint.clone(),
+        };
+        let second = stat.time_ns / NS_A_SECOND;
+        self.applications.sum(second, key).count(stat, direction_score);
+        if edge.signal_source == SignalSource::Packet {
+            self.networks.sum(second, NetworkKey { edge: Arc::clone(edge) }).count_stat(stat);
+        }
+    }
+
+    /// Adds what a flow did in the second that begins at `second` (since the Unix epoch).
+    pub fn on_flow(&mut self, edge: &Arc<Edge>, second: u64, sum: &NetworkSum) {
+        self.networks.sum(second, NetworkKey { edge: Arc::clone(edge) }).join(sum);
+    }
+
+    /// Number of documents that are open.
+    pub fn open_documents(&self) -> usize {
+        self.applications.len() + self.networks.len()
+    }
+
+    /// Gives out the seconds and minutes that ended at or before `second` (since the Unix epoch).
+    pub fn finish(&mut self, second: u64, out: &mut Vec<Batch>) {
+        let documents = self.applications.finish_seconds(second);
+        push_applications(&documents, Table::ApplicationMap1s, Table::Application1s, out);
+        let documents = self.applications.finish_minutes(second);
+        push_applications(&documents, Table::ApplicationMap1m, Table::Application1m, out);
+        let documents = self.networks.finish_seconds(second);
+        push_networks(&documents, Period::Second, out);
+        let documents = self.networks.finish_minutes(second);
+        push_networks(&documents, Period::Minute, out);
+    }
+
+    /// Gives out everything, whether ended or not.
+    pub fn finish_all(&mut self, out: &mut Vec<Batch>) {
+        self.finish(u64::MAX - 1, out);
+    }
+}
+
+fn push_applications(
+    documents: &[Document<ApplicationKey, ApplicationSum>],
+    map: Table,
+    single: Table,
+    out: &mut Vec<Batch>,
+) {
+    if documents.is_empty() {
+        return;
+    }
+    let rows: Vec<_> = documents.iter().map(application::map_row).collect();
+    out.push(Batch::new(map, &rows));
+    let rows: Vec<_> = singles(documents).iter().map(application::single_row).collect();
+    out.push(Batch::new(single, &rows));
+}
+
+fn push_networks(
+    documents: &[Document<NetworkKey, NetworkSum>],
+    period: Period,
+    out: &mut Vec<Batch>,
+) {
+    if documents.is_empty() {
+        return;
+    }
+    let (map, single) = match period {
+        Period::Second => (Table::NetworkMap1s, Table::Network1s),
+        Period::Minute => (Table::NetworkMap1m, Table::Network1m),
+    };
+    let rows: Vec<_> = documents.iter().map(|d| network::map_row(d, period)).collect();
+    out.push(Batch::new(map, &rows));
+    let rows: Vec<_> = singles(documents).iter().map(|d| network::single_row(d, period)).collect();
+    out.push(Batch::new(single, &rows));
+}
+
+/// The single-end documents of edge documents: joined over the other ends.
+fn singles<K, Single, S>(documents: &[Document<K, S>]) -> Vec<Document<Single, S>>
+where
+    Single: for<'a> From<&'a K> + Ord,
+    S: Sum,
+{
+    let mut joined: BTreeMap<(u64, Single), S> = BTreeMap::new();
+    for document in documents {
+        let key = (document.start_s, Single::from(&document.key));
+        joined.entry(key).or_default().join(&document.sum);
+    }
+    joined.into_iter().map(|((start_s, key), sum)| Document { start_s, key, sum }).collect()
+}
