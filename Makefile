@@ -8,7 +8,6 @@ help:
 	@echo 'make test          every check; make test STEPS="unit e2e" runs those alone'
 	@echo 'make bench         measure cost and speed into docs/perf.md'
 	@echo 'make bpf           build the kernel side alone'
-	@echo 'make fuzz          run the fuzz targets for a bounded time'
 	@echo 'make tidy          the rules of STYLE.md; make fmt formats'
 	@echo 'make prerequisites install what tests need'
 
@@ -32,8 +31,8 @@ bpf: linker
 	@$(XTASK) prerequisites run
 	@$(MAKE) --no-print-directory -C bpf
 
-fuzz: linker
-	@$(XTASK) fuzz
+fuzz:
+	@echo 'make fuzz: not yet; fuzz targets of the core come with issue 3' >&2; exit 2
 
 tidy:
 	@$(XTASK) tidy

@@ -45,7 +45,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 17] = [
+const NEEDS: [Need; 18] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -56,6 +56,7 @@ const NEEDS: [Need; 17] = [
     need("redis-benchmark", "redis-tools", Purpose::Test),
     need("mariadbd", "mariadb-server", Purpose::Test),
     need("mysql", "mariadb-client", Purpose::Test),
+    need("sysbench", "sysbench", Purpose::Test),
     need("postgres", "postgresql", Purpose::Test),
     need("psql", "postgresql-client", Purpose::Test),
     need("named", "bind9", Purpose::Test),

@@ -13,6 +13,7 @@ pub struct Facts {
     pub protocols: Vec<Protocol>,
     pub drops: Vec<Drop>,
     pub metrics: Vec<Metric>,
+    pub keys: Vec<Key>,
     pub tables: Vec<Table>,
 }
 
@@ -75,6 +76,17 @@ pub struct Metric {
     pub kind: String,
     pub unit: String,
     pub doc: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Key {
+    pub path: String,
+    pub default: String,
+    #[serde(default)]
+    pub restart: bool,
+    #[serde(default)]
+    pub used: bool,
 }
 
 #[derive(Clone, Deserialize)]
@@ -152,7 +164,13 @@ struct Enums {
 
 #[derive(Deserialize)]
 struct List<T> {
-    #[serde(alias = "protocol", alias = "drop", alias = "metric", alias = "columns")]
+    #[serde(
+        alias = "protocol",
+        alias = "drop",
+        alias = "metric",
+        alias = "key",
+        alias = "columns"
+    )]
     rows: Vec<T>,
 }
 
@@ -177,6 +195,7 @@ impl Facts {
             protocols: parse::<List<Protocol>>(&folder.join("protocols.toml"))?.rows,
             drops: parse::<List<Drop>>(&folder.join("drops.toml"))?.rows,
             metrics: parse::<List<Metric>>(&folder.join("metrics.toml"))?.rows,
+            keys: parse::<List<Key>>(&folder.join("config.toml"))?.rows,
             tables,
         };
         facts.check()?;
@@ -188,6 +207,7 @@ impl Facts {
         unique("drop id", self.drops.iter().map(|d| d.id.to_string()))?;
         unique("drop name", self.drops.iter().map(|d| d.name.clone()))?;
         unique("metric", self.metrics.iter().map(|m| m.name.clone()))?;
+        unique("key", self.keys.iter().map(|k| k.path.clone()))?;
         for each in &self.enums {
             unique(&each.name, each.values.iter().map(|v| v.id.to_string()))?;
         }

@@ -73,5 +73,17 @@ pub fn page(facts: &Facts) -> String {
     for m in &facts.metrics {
         let _ = writeln!(out, "| `{}` | {} | {} | {} |", m.name, m.kind, m.unit, m.doc);
     }
+    out += "\n## Configuration keys of the agent\n\nKeys that this version does not act on are accepted with a warning.\n\n| key | default | acted on | a change needs a restart |\n|---|---|---|---|\n";
+    for key in &facts.keys {
+        let yes = |b: bool| if b { "yes" } else { "" };
+        let default = key.default.replace('|', "\\|");
+        let _ = writeln!(
+            out,
+            "| `{}` | `{default}` | {} | {} |",
+            key.path,
+            yes(key.used),
+            yes(key.restart)
+        );
+    }
     out
 }

@@ -16,6 +16,7 @@ pub fn files(facts: &Facts) -> Result<Vec<(String, String)>> {
         ("generated/protocols.rs".to_owned(), protocols(facts)),
         ("generated/drops.rs".to_owned(), drops(facts)),
         ("generated/metrics.rs".to_owned(), metrics(facts)),
+        ("generated/config_keys.rs".to_owned(), config_keys(facts)),
         ("generated/tables.rs".to_owned(), table_rust::list(facts)),
     ];
     for table in &facts.tables {
@@ -53,7 +54,7 @@ pub fn drops_header(facts: &Facts) -> String {
 
 fn root_module() -> String {
     format!(
-        "//! {NOTICE}\n\npub mod drops;\npub mod enums;\npub mod metrics;\npub mod protocols;\npub mod tables;\n"
+        "//! {NOTICE}\n\npub mod config_keys;\npub mod drops;\npub mod enums;\npub mod metrics;\npub mod protocols;\npub mod tables;\n"
     )
 }
 
@@ -185,4 +186,21 @@ fn metrics(facts: &Facts) -> String {
     let names: Vec<String> = facts.metrics.iter().map(|m| m.name.to_uppercase()).collect();
     let _ = writeln!(out, "/// Every metric.\npub const ALL: &[Metric] = &[{}];", names.join(","));
     out
+}
+
+fn config_keys(facts: &Facts) -> String {
+    let mut out = format!(
+        "//! {NOTICE}\n\n/// A key of the agent's configuration.\n#[derive(Clone, Copy, Debug)]\npub struct Key {{\n\
+         /// Names from the top, joined by dots.\npub path: &'static str,\n/// Default, as written in YAML.\npub default: &'static str,\n\
+         /// A change takes effect at the agent's next start.\npub restart: bool,\n/// This version acts on it.\npub used: bool }}\n\n\
+         /// Every key, DeepFlow's names.\npub const KEYS: &[Key] = &[\n"
+    );
+    for key in &facts.keys {
+        let _ = writeln!(
+            out,
+            "Key {{ path: {:?}, default: {:?}, restart: {}, used: {} }},",
+            key.path, key.default, key.restart, key.used
+        );
+    }
+    out + "];\n"
 }
