@@ -1,34 +1,69 @@
-//! The end-to-end test: the real system, real servers, real clients, exact counts.
-//!
-//! In: names of scenarios, `all`, `--long`. Out: one line for each check and the closing line
-//! `N passed, N failed`. Everything it starts is on loopback and ended again by its id.
-
-mod clients;
-mod http;
-mod process;
-mod report;
-mod scenarios;
-mod servers;
+//! `e2e [--long] [--programs FOLDER] NAME… | all`: runs scenarios and prints their checks.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, bail};
 
-use report::Report;
+use e2e::report::Report;
+use e2e::scenarios::{ALL, Context, Scenario};
 
 fn main() -> ExitCode {
     let mut report = Report::default();
-    report.scenario("selfcheck");
-    let outcome = run(&mut report);
-    report.outcome(outcome);
-    report.scenario_ended();
-    if report.close() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    match run(&mut report) {
+        Ok(()) if report.close() => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("e2e: {error:#}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 fn run(report: &mut Report) -> Result<()> {
-    let folder = tempfile::Builder::new().prefix("deepflow-e2e-").tempdir()?;
-    // The database's user must be able to reach its folder below this one.
-    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
-    scenarios::selfcheck::run(folder.path(), report)
+    let (mut names, mut long, mut programs) = (Vec::new(), false, None);
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--long" => long = true,
+            "--programs" => programs = Some(words.next().context("--programs needs a folder")?),
+            _ => names.push(word),
+        }
+    }
+    let programs =
+        programs.map_or_else(folder_of_this_program, |folder| Ok(PathBuf::from(folder)))?;
+    for scenario in chosen(&names)? {
+        // Kept only while the scenario runs; the database's user must reach its folder below.
+        let folder = tempfile::Builder::new().prefix("deepflow-e2e-").tempdir()?;
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+        let context =
+            Context { programs: programs.clone(), folder: folder.path().to_owned(), long };
+        report.scenario(scenario.name);
+        let outcome = (scenario.run)(&context, report);
+        report.outcome(outcome);
+        report.scenario_ended();
+    }
+    Ok(())
+}
+
+fn folder_of_this_program() -> Result<PathBuf> {
+    let path = std::env::current_exe()?;
+    Ok(path.parent().context("this program is in no folder")?.to_owned())
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
+    if names.iter().any(|name| name == "all") {
+        return Ok(ALL.iter().collect());
+    }
+    if names.is_empty() {
+        let known: Vec<&str> = ALL.iter().map(|scenario| scenario.name).collect();
+        bail!("name scenarios, or `all`: {}", known.join(" "));
+    }
+    let find = |name: &String| {
+        ALL.iter()
+            .find(|scenario| scenario.name == name)
+            .with_context(|| format!("no scenario {name:?}"))
+    };
+    names.iter().map(find).collect()
 }

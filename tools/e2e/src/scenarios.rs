@@ -1,3 +1,42 @@
 //! What is tested, by name. A scenario starts what it needs, asks, and compares.
 
+pub mod counts;
+pub mod protocols;
 pub mod selfcheck;
+pub mod teardown;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::report::Report;
+
+/// What every scenario is given.
+#[derive(Debug)]
+pub struct Context {
+    /// Folder of the programs under test.
+    pub programs: PathBuf,
+    /// Folder for everything that the scenario writes.
+    pub folder: PathBuf,
+    /// Whether the long forms are wanted (a network cut of 60 s).
+    pub long: bool,
+}
+
+/// A scenario by its name.
+#[derive(Debug)]
+pub struct Scenario {
+    /// What it is called on the command line.
+    pub name: &'static str,
+    /// What it does.
+    pub run: fn(&Context, &mut Report) -> Result<()>,
+}
+
+/// All of them, in the order in which `all` runs them.
+pub const ALL: &[Scenario] = &[
+    Scenario { name: "selfcheck", run: selfcheck::run },
+    Scenario { name: "http", run: protocols::http },
+    Scenario { name: "redis", run: protocols::redis },
+    Scenario { name: "mysql", run: protocols::mysql },
+    Scenario { name: "postgresql", run: protocols::postgresql },
+    Scenario { name: "dns", run: protocols::dns },
+];

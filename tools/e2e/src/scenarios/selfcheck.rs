@@ -2,16 +2,17 @@
 //! often as it says, and every truth counts it. A count that is wrong here would be wrong anywhere.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::Result;
 
+use super::Context;
 use crate::clients;
 use crate::report::Report;
 use crate::servers::{bind::Bind, mariadb::MariaDb, nginx::Nginx, postgresql, redis::Redis};
 
 /// All servers with a small load each.
-pub fn run(folder: &Path, report: &mut Report) -> Result<()> {
+pub fn run(context: &Context, report: &mut Report) -> Result<()> {
+    let folder = context.folder.as_path();
     let nginx = Nginx::start(folder)?;
     clients::http::curl(&nginx.address(), 20)?;
     clients::http::wrk(&nginx.address(), folder, 25)?;
