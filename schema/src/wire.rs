@@ -15,7 +15,7 @@
 //! `Statistics` up and `Configuration` down); each further stream opens with `Open` and carries
 //! batches up, in rising sequence, and `Ack`s down.
 
-mod bytes;
+pub(crate) mod bytes;
 mod host;
 mod message;
 mod session;

@@ -51,7 +51,7 @@ pub enum WireError {
 
 /// Appends fields to a buffer.
 #[derive(Default)]
-pub(super) struct Writer(pub Vec<u8>);
+pub(crate) struct Writer(pub Vec<u8>);
 
 impl Writer {
     pub fn u8(&mut self, value: u8) {
@@ -101,7 +101,7 @@ impl Writer {
 }
 
 /// Takes fields from bytes.
-pub(super) struct Reader<'a>(pub &'a [u8]);
+pub(crate) struct Reader<'a>(pub &'a [u8]);
 
 impl<'a> Reader<'a> {
     pub fn take(&mut self, count: usize, field: &'static str) -> Result<&'a [u8], WireError> {
