@@ -13,3 +13,4 @@ pub mod report;
 pub mod scenarios;
 pub mod servers;
 pub mod system;
+pub mod telemetry;

@@ -1,6 +1,7 @@
 //! What is tested, by name. A scenario starts what it needs, asks, and compares.
 
 pub mod counts;
+pub mod failures;
 pub mod protocols;
 pub mod selfcheck;
 pub mod teardown;
@@ -39,4 +40,9 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "mysql", run: protocols::mysql },
     Scenario { name: "postgresql", run: protocols::postgresql },
     Scenario { name: "dns", run: protocols::dns },
+    Scenario { name: "server-killed", run: failures::server_killed },
+    Scenario { name: "engine-killed", run: failures::engine_killed },
+    Scenario { name: "agent-killed", run: failures::agent_killed },
+    Scenario { name: "spool-full", run: failures::spool_full },
+    Scenario { name: "network-cut", run: failures::network_cut },
 ];

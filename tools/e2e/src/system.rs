@@ -156,7 +156,7 @@ impl Agent {
     pub fn start(place: &Place, more: &str) -> Result<Self> {
         let configuration = place.write_agent_configuration(more)?;
         let mut command = Command::new(place.program("deepflow-agent")?);
-        command.arg("run").arg("-f").arg(configuration);
+        command.arg("run").arg("-f").arg(configuration).args(["--liveness-port", "0"]);
         Ok(Self { process: Process::start("agent", &place.folder, &mut command)? })
     }
 }

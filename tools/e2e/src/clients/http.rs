@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::run_together;
+use crate::process::Process;
 
 /// Status codes asked for in turn by curl, by path.
 pub const PATHS: [(&str, u16); 5] =
@@ -20,6 +22,33 @@ pub fn curl(address: &str, each: u32) -> Result<()> {
         command
     });
     run_together(commands.collect())
+}
+
+/// A curl in the background: unique ids `paced-1`, `paced-2` … at a steady rate.
+#[derive(Debug)]
+pub struct Paced {
+    process: Process,
+    limit: Duration,
+}
+
+impl Paced {
+    /// Begins; `rate` is requests a second.
+    pub fn start(address: &str, folder: &Path, rate: u32, requests: u32) -> Result<Self> {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--output", "/dev/null"]);
+        command.args(["--rate", &format!("{rate}/s")]);
+        command.arg(format!("http://{address}/ok?id=paced-[1-{requests}]"));
+        let process = Process::start("curl", folder, &mut command)?;
+        let limit = Duration::from_secs(u64::from(requests / rate) * 3 + 60);
+        Ok(Self { process, limit })
+    }
+
+    /// Waits for the last answer.
+    pub fn wait(&mut self) -> Result<()> {
+        let status = self.process.wait(self.limit)?;
+        ensure!(status.success(), "curl ended with {status}: {}", self.process.output());
+        Ok(())
+    }
 }
 
 /// wrk with four connections: `each` requests to `/ok` on every one, then it stops.

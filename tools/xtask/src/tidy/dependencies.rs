@@ -33,7 +33,7 @@ const LAW: [(&str, &[&str]); 20] = [
     ("ctl", &["schema"]),
     ("xtask", &["schema"]),
     ("e2e", &["schema"]),
-    ("bench", &["schema", "wire", "flow", "l7", "meter", "source", "export"]),
+    ("bench", &["schema", "wire", "flow", "l7", "meter", "source", "export", "e2e"]),
     ("fuzz", &["schema", "wire", "flow", "l7", "meter"]),
 ];
 const REASONS: &str = "deny.toml";
