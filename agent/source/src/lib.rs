@@ -3,4 +3,5 @@
 //! In: the kernel, or a file. Out: borrowed frames and events, in the order in which they came.
 //! Never: a look into payloads, a queue without a bound, a loss without a counter.
 
+pub mod bpf;
 pub mod replay;

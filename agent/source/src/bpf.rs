@@ -1,0 +1,254 @@
+//! What processes send and receive, seen at their system calls by BPF programs.
+//!
+//! In: the programs of `bpf/`, built into this crate. Out: events in the order of their timestamps
+//! and a report of what could be attached. Never: a change to the traced programs, a look into
+//! payloads, anything that stays when `BpfSource` is dropped.
+
+use std::error::Error;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf};
+
+pub mod abi;
+mod config;
+pub mod event;
+mod hooks;
+mod load;
+mod reorder;
+mod requirements;
+mod sys;
+mod tracefs;
+
+pub use config::BpfConfig;
+pub use event::{
+    Comm, Data, Direction, Event, Hook, ProcessChange, ProcessEvent, SocketChange, SocketEvent,
+    SocketRole, Transport, Tuple,
+};
+pub use hooks::HookReport;
+pub use reorder::Reorder;
+pub use requirements::{Requirement, requirements};
+
+/// How often the difference between the clocks is measured again.
+const CLOCK_PERIOD: Duration = Duration::from_secs(1);
+/// Records taken from the ring before what is due is given out.
+const RECORDS_PER_ROUND: usize = 4096;
+
+/// Why BPF capture cannot run at all. What fails of single hooks is in their reports.
+#[derive(Debug, thiserror::Error)]
+pub enum BpfError {
+    /// Something that capture needs is not there.
+    #[error("BPF capture lacks {}: {}; to get it: {}", .0.feature, .0.why_not, .0.how_to_get)]
+    Missing(Requirement),
+    /// The kernel or aya refused the object.
+    #[error("the BPF object cannot be loaded: {0}")]
+    Load(String),
+    /// Not one hook could be attached.
+    #[error("no BPF hook could be attached; the first: {}", .0.first().map_or("none", |r| &r.reason))]
+    NothingAttached(Vec<HookReport>),
+    /// A map or descriptor of the loaded object failed.
+    #[error("BPF {what}: {source}")]
+    Io {
+        /// What was being done.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// Losses and amounts since `load`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BpfCounters {
+    /// Records lost because the ring was full (`schema::Drop::RingFull`).
+    pub ring_full: u64,
+    /// System calls whose payload was not, or not wholly, readable (`PayloadUnreadable`).
+    pub payload_unreadable: u64,
+    /// Calls not traced because a map was full (`MapFull`).
+    pub map_full: u64,
+    /// Records of a layout this agent does not know (`EventMalformed`).
+    pub malformed: u64,
+    /// Events given out after one with a later stamp; not a loss.
+    pub late: u64,
+    /// Records read from the ring.
+    pub records: u64,
+    /// Their bytes, headers included.
+    pub record_bytes: u64,
+}
+
+/// The loaded programs, and the reading end of their ring.
+///
+/// Not shared between threads: one thread calls `poll` in a loop.
+pub struct BpfSource {
+    // The order matters when dropped: first the hooks, then the reader, then the maps.
+    attachments: Vec<OwnedFd>,
+    wakeup: sys::WakeupWait,
+    ring: RingBuf<MapData>,
+    drops: PerCpuArray<MapData, u64>,
+    excluded: HashMap<MapData, u32, u8>,
+    excluded_epoch: Array<MapData, u32>,
+    reorder: Reorder,
+    clock: Clock,
+    counters: BpfCounters,
+    _object: Ebpf,
+}
+
+impl std::fmt::Debug for BpfSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BpfSource")
+            .field("attachments", &self.attachments.len())
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BpfSource {
+    /// Loads the programs and attaches what can be attached. Errors only if nothing works; the
+    /// reports tell of each hook.
+    pub fn load(config: BpfConfig) -> Result<(Self, Vec<HookReport>), BpfError> {
+        load::load(&config)
+    }
+
+    /// Waits at most `timeout` for the kernel to say that much data waits, then gives every event
+    /// that is due to `on_event`. Call it in a loop with 10 to 20 ms: the kernel does not wake the
+    /// reader for little data. Returns how many events were given.
+    pub fn poll(
+        &mut self,
+        timeout: Duration,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<u64, BpfError> {
+        self.wakeup.wait(timeout).map_err(|source| BpfError::Io { what: "ring wait", source })?;
+        self.clock.refresh();
+        let mut given = 0;
+        loop {
+            let taken = self.take_records();
+            given += self.release(sys::monotonic_ns(), on_event);
+            if taken < RECORDS_PER_ROUND {
+                return Ok(given);
+            }
+        }
+    }
+
+    /// Gives out everything that the ring and the reorder stage hold; for the end.
+    pub fn drain(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> u64 {
+        let mut given = 0;
+        loop {
+            let taken = self.take_records();
+            given += self.release(u64::MAX, on_event);
+            if taken < RECORDS_PER_ROUND {
+                return given;
+            }
+        }
+    }
+
+    /// Losses and amounts since `load`.
+    pub fn counters(&self) -> Result<BpfCounters, BpfError> {
+        let count = |drop: schema::Drop| -> Result<u64, BpfError> {
+            let values = self.drops.get(&u32::from(drop.id()), 0).map_err(map_error("counters"))?;
+            Ok(values.iter().sum())
+        };
+        Ok(BpfCounters {
+            ring_full: count(schema::Drop::RingFull)?,
+            payload_unreadable: count(schema::Drop::PayloadUnreadable)?,
+            map_full: count(schema::Drop::MapFull)?,
+            late: self.reorder.late(),
+            ..self.counters
+        })
+    }
+
+    /// Leaves a process out from now on. Fails when 1024 are.
+    pub fn exclude(&mut self, tgid: u32) -> Result<(), BpfError> {
+        self.excluded.insert(tgid, 1, 0).map_err(map_error("excluding a process"))?;
+        self.renew_excluded()
+    }
+
+    /// Traces a process again that was left out.
+    pub fn include(&mut self, tgid: u32) -> Result<(), BpfError> {
+        match self.excluded.remove(&tgid) {
+            Ok(()) | Err(MapError::KeyNotFound) => self.renew_excluded(),
+            Err(error) => Err(map_error("including a process")(error)),
+        }
+    }
+
+    /// Descriptor that becomes readable when much data waits; for an event loop of the caller's.
+    pub fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+
+    /// Hooks end at once; what is in the ring can still be drained.
+    pub fn detach(&mut self) {
+        self.attachments.clear();
+    }
+
+    /// Threads look themselves up again in `excluded`.
+    fn renew_excluded(&mut self) -> Result<(), BpfError> {
+        let what = "excluding a process";
+        let epoch = self.excluded_epoch.get(&0, 0).map_err(map_error(what))?;
+        let next = epoch.wrapping_add(1).max(1);
+        self.excluded_epoch.set(0, next, 0).map_err(map_error(what))
+    }
+
+    /// Moves records from the ring to the reorder stage.
+    fn take_records(&mut self) -> usize {
+        let mut taken = 0;
+        while taken < RECORDS_PER_ROUND {
+            let Some(record) = self.ring.next() else { break };
+            taken += 1;
+            self.counters.records += 1;
+            self.counters.record_bytes += record.len() as u64;
+            match Event::mono_ns(&record) {
+                Some(stamp_ns) => self.reorder.push(stamp_ns, &record),
+                None => self.counters.malformed += 1,
+            }
+        }
+        taken
+    }
+
+    fn release(&mut self, now_ns: u64, on_event: &mut dyn FnMut(Event<'_>)) -> u64 {
+        let Self { reorder, counters, clock, .. } = self;
+        let mut given = 0;
+        reorder.release(now_ns, |record| match Event::decode(record, clock.offset_ns) {
+            Some(event) => {
+                given += 1;
+                on_event(event);
+            }
+            None => counters.malformed += 1,
+        });
+        given
+    }
+}
+
+/// The difference between the kernel's stamps and time since the epoch.
+#[derive(Debug)]
+struct Clock {
+    offset_ns: i64,
+    measured: Instant,
+}
+
+impl Clock {
+    fn new() -> Self {
+        Self { offset_ns: sys::epoch_offset_ns(), measured: Instant::now() }
+    }
+
+    fn refresh(&mut self) {
+        if self.measured.elapsed() >= CLOCK_PERIOD {
+            *self = Self::new();
+        }
+    }
+}
+
+fn map_error(what: &'static str) -> impl FnOnce(MapError) -> BpfError {
+    move |error| BpfError::Io { what, source: io::Error::other(chain(&error)) }
+}
+
+/// An error with all its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

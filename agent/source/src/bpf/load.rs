@@ -1,0 +1,188 @@
+//! Loads the object that is built into this crate.
+//!
+//! In: settings. Out: a `BpfSource` with its hooks attached. Never: a load without the kernel's own
+//! BTF, for aya would then use the offsets of the build machine in silence.
+
+use std::ops::RangeInclusive;
+
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+
+use super::hooks::{self, HookReport};
+use super::reorder::Reorder;
+use super::requirements::{self, Requirement};
+use super::sys;
+use super::tracefs::TraceFs;
+use super::{BpfConfig, BpfCounters, BpfError, BpfSource, Clock, chain, map_error};
+
+/// The object's bytes, aligned for the ELF reader.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
+static OBJECT_V510: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/capture_v510.o")));
+
+/// Slots of the `threads` map at most.
+const THREAD_SLOTS_MAX: u32 = 65_536;
+/// Words of the `ports` map before the denied ones.
+const DENIED_FIRST_WORD: u32 = 1024;
+
+/// See `BpfSource::load`.
+pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
+    require_basics()?;
+    let mut object = load_object(config)?;
+    sys::trim_heap();
+    let source = |what: &'static str, map: Option<Map>| -> Result<Map, BpfError> {
+        map.ok_or_else(|| BpfError::Load(format!("the object has no map {what}")))
+    };
+    let ring = RingBuf::try_from(source("events", object.take_map("events"))?)
+        .map_err(map_error("ring"))?;
+    let drops = PerCpuArray::try_from(source("drops", object.take_map("drops"))?)
+        .map_err(map_error("counters"))?;
+    let mut excluded: HashMap<MapData, u32, u8> =
+        HashMap::try_from(source("excluded", object.take_map("excluded"))?)
+            .map_err(map_error("excluded processes"))?;
+    for &tgid in &config.excluded_tgids {
+        excluded.insert(tgid, 1, 0).map_err(map_error("excluded processes"))?;
+    }
+    let excluded_epoch = Array::try_from(source(".data", object.take_map(".data"))?)
+        .map_err(map_error("excluded processes"))?;
+    let mut ports = Array::try_from(source("ports", object.take_map("ports"))?)
+        .map_err(map_error("port filter"))?;
+    fill_ports(&mut ports, 0, &config.ports_allowed)?;
+    fill_ports(&mut ports, DENIED_FIRST_WORD, &config.ports_denied)?;
+
+    let tracefs = TraceFs::open().map_err(|error| missing("tracefs", error.to_string()))?;
+    let wakeup = sys::WakeupWait::new(std::os::fd::AsFd::as_fd(&ring))
+        .map_err(|source| BpfError::Io { what: "ring wait", source })?;
+    let wanted = |hook| !config.hooks_off.contains(&hook);
+    let (attachments, reports) = hooks::attach(&mut object, &tracefs, wanted);
+    if attachments.is_empty() {
+        return Err(BpfError::NothingAttached(reports));
+    }
+    let hold_ns = u64::try_from(config.reorder_hold.as_nanos()).unwrap_or(u64::MAX);
+    let source = BpfSource {
+        attachments,
+        wakeup,
+        ring,
+        drops,
+        excluded,
+        excluded_epoch,
+        reorder: Reorder::new(hold_ns, config.reorder_bytes_max),
+        clock: Clock::new(),
+        counters: BpfCounters::default(),
+        _object: object,
+    };
+    sys::trim_heap();
+    Ok((source, reports))
+}
+
+/// Says in words what is missing before the kernel says it in numbers.
+fn require_basics() -> Result<(), BpfError> {
+    requirements::privileges().map_err(|why| missing("privileges", why))?;
+    requirements::btf().map_err(|why| missing("kernel BTF", why))
+}
+
+fn missing(feature: &'static str, why_not: String) -> BpfError {
+    let known = requirements::requirements().into_iter().find(|one| one.feature == feature);
+    let how_to_get = known.map_or("", |one| one.how_to_get);
+    BpfError::Missing(Requirement { feature, works: false, why_not, how_to_get })
+}
+
+fn load_object(config: &BpfConfig) -> Result<Ebpf, BpfError> {
+    let cpus = sys::possible_cpus();
+    let slots = thread_slots();
+    let self_tgid = if config.trace_self { 0 } else { std::process::id() };
+    let payload_bytes_max = config.payload_bytes_valid();
+    let thread_mask = slots - 1;
+    let ports_allowed_on = u32::from(!config.ports_allowed.is_empty());
+    let ports_denied_on = u32::from(!config.ports_denied.is_empty());
+    let id_base = id_base();
+    let ring_bytes = config.ring_bytes_valid();
+    let wakeup_bytes = ring_bytes / 8;
+
+    let mut loader = EbpfLoader::new();
+    // `new` reads the kernel's BTF and hides a failure: let go of that one, read it again.
+    loader.btf(None);
+    let btf = Btf::from_sys_fs().map_err(|error| missing("kernel BTF", chain(&error)))?;
+    loader
+        .btf(Some(&btf))
+        .verifier_log_level(VerifierLogLevel::STATS)
+        .override_global("self_tgid", &self_tgid, true)
+        .override_global("payload_bytes_max", &payload_bytes_max, true)
+        .override_global("thread_mask", &thread_mask, true)
+        .override_global("ports_allowed_on", &ports_allowed_on, true)
+        .override_global("ports_denied_on", &ports_denied_on, true)
+        .override_global("id_base", &id_base, true)
+        .override_global("id_stride", &cpus, true)
+        .override_global("wakeup_bytes", &wakeup_bytes, true)
+        .map_max_entries("events", ring_bytes)
+        .map_max_entries("threads", slots)
+        .map_max_entries("works", cpus)
+        .map_max_entries("sockets", config.sockets_max.max(64));
+    loader.load(&OBJECT_V510.0).map_err(|error| BpfError::Load(chain(&error)))
+}
+
+/// Slots by the largest thread id, a power of two.
+fn thread_slots() -> u32 {
+    let text = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default();
+    let pid_max = text.trim().parse::<u32>().unwrap_or(THREAD_SLOTS_MAX);
+    pid_max.clamp(1024, THREAD_SLOTS_MAX).next_power_of_two()
+}
+
+/// Ids start at the time in nanoseconds: fewer than one a nanosecond are given out, so that a later
+/// run of the agent has others.
+fn id_base() -> u64 {
+    sys::monotonic_ns().saturating_add_signed(sys::epoch_offset_ns())
+}
+
+fn fill_ports(
+    map: &mut Array<MapData, u64>,
+    first_word: u32,
+    ranges: &[RangeInclusive<u16>],
+) -> Result<(), BpfError> {
+    for (word, bits) in port_words(ranges).into_iter().filter(|&(_, bits)| bits != 0) {
+        map.set(first_word + word, bits, 0).map_err(map_error("port filter"))?;
+    }
+    Ok(())
+}
+
+/// Bitmap of ports, 64 a word.
+fn port_words(ranges: &[RangeInclusive<u16>]) -> Vec<(u32, u64)> {
+    let mut words: Vec<(u32, u64)> = (0..1024).map(|word| (word, 0)).collect();
+    for port in ranges.iter().cloned().flatten() {
+        words[usize::from(port >> 6)].1 |= 1 << (port & 63);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_become_bits() {
+        let words = port_words(&[80..=80, 8000..=8001, 65535..=65535]);
+        assert_eq!(words.len(), 1024);
+        let set: Vec<_> = words.into_iter().filter(|&(_, bits)| bits != 0).collect();
+        assert_eq!(set, [(1, 1 << 16), (125, 0b11), (1023, 1 << 63)]);
+    }
+
+    #[test]
+    fn slots_are_a_power_of_two() {
+        assert!(thread_slots().is_power_of_two());
+        assert!(thread_slots() <= THREAD_SLOTS_MAX);
+    }
+
+    #[test]
+    fn the_object_is_an_elf_file_without_paths_of_this_machine() {
+        let object = &OBJECT_V510.0;
+        assert_eq!(&object[..4], b"\x7fELF");
+        let path = env!("CARGO_MANIFEST_DIR").as_bytes();
+        assert!(!object.windows(path.len()).any(|window| window == path));
+        let root = path.strip_suffix(b"/agent/source").expect("our place in the tree");
+        assert!(
+            !object.windows(root.len() + 4).any(|w| w.starts_with(root) && w.ends_with(b"/bpf"))
+        );
+    }
+}

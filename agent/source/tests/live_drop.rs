@@ -1,0 +1,24 @@
+//! What is left of BPF capture after it ended: nothing. Alone in its process, since it counts
+//! descriptors.
+//!
+//! In: root and a kernel that can do it; else SKIPPED is printed. Out: proof.
+
+use source::bpf::{BpfConfig, BpfSource, requirements};
+
+#[test]
+fn nothing_stays_when_it_is_dropped() {
+    if let Some(missing) = requirements().into_iter().find(|one| !one.works) {
+        println!("SKIPPED: {}: {}", missing.feature, missing.why_not);
+        return;
+    }
+    let open = || std::fs::read_dir("/proc/self/fd").expect("procfs").count();
+    let mounts = || std::fs::read_to_string("/proc/self/mountinfo").expect("procfs");
+    let (before, mounts_before) = (open(), mounts());
+    let (source, reports) = BpfSource::load(BpfConfig::default()).expect("all is there");
+    assert_eq!(reports.len(), 16);
+    assert!(reports.iter().all(|report| report.attached && report.reason.is_empty()));
+    assert!(open() > before + 20, "a descriptor each program and map");
+    drop(source);
+    assert_eq!(open(), before);
+    assert_eq!(mounts(), mounts_before, "a tracefs of our own is mounted nowhere");
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/*
+ * Records of the ring buffer, kernel to user space.
+ *
+ * Every record opens with struct df_event; `kind` tells which struct it is. Integers are in host
+ * order. Change a layout only together with DF_ABI_VERSION and agent/source/src/bpf/abi.rs: a test
+ * there compares each offset with the BTF of the built object.
+ */
+#pragma once
+
+#include "limits.h"
+
+#define DF_ABI_VERSION 1
+
+typedef unsigned char df_u8;
+typedef unsigned short df_u16;
+typedef unsigned int df_u32;
+typedef int df_s32;
+typedef unsigned long long df_u64;
+
+enum df_event_kind {
+	DF_EVENT_DATA = 1,    /* struct df_data, then payload_bytes bytes */
+	DF_EVENT_CONNECT = 2, /* struct df_socket */
+	DF_EVENT_ACCEPT = 3,  /* struct df_socket */
+	DF_EVENT_CLOSE = 4,   /* struct df_socket */
+	DF_EVENT_EXEC = 5,    /* struct df_process, then path_bytes bytes */
+	DF_EVENT_EXIT = 6,    /* struct df_process */
+};
+
+/* Where a record was made. Ids are never reused. */
+enum df_hook {
+	DF_HOOK_READ = 1,
+	DF_HOOK_WRITE = 2,
+	DF_HOOK_READV = 3,
+	DF_HOOK_WRITEV = 4,
+	DF_HOOK_SENDTO = 5,
+	DF_HOOK_RECVFROM = 6,
+	DF_HOOK_SENDMSG = 7,
+	DF_HOOK_RECVMSG = 8,
+	DF_HOOK_SENDMMSG = 9,
+	DF_HOOK_RECVMMSG = 10,
+	DF_HOOK_CONNECT = 11,
+	DF_HOOK_ACCEPT = 12,
+	DF_HOOK_ACCEPT4 = 13,
+	DF_HOOK_CLOSE = 14,
+	DF_HOOK_EXEC = 15,
+	DF_HOOK_EXIT = 16,
+};
+
+enum df_direction {
+	DF_INGRESS = 1, /* the process received */
+	DF_EGRESS = 2,  /* the process sent */
+};
+
+/* How this process got the socket. */
+enum df_role {
+	DF_ROLE_UNKNOWN = 0, /* it was there before the agent, or is an unconnected UDP socket */
+	DF_ROLE_CONNECT = 1,
+	DF_ROLE_ACCEPT = 2,
+};
+
+enum df_flag {
+	DF_FLAG_LAST = 1,        /* last record of this system call or message */
+	DF_FLAG_UNREADABLE = 2,  /* the payload ends early: user memory could not be read */
+	DF_FLAG_SEQ_UNSURE = 4,  /* threads raced on the socket: tcp_seq may be another's */
+	DF_FLAG_NO_SEQ = 8,      /* tcp_seq has no meaning (UDP, MPTCP) */
+	DF_FLAG_NO_COPY = 16,    /* MSG_TRUNC on TCP: the bytes went nowhere, none to copy */
+};
+
+struct df_event {
+	df_u8 kind;    /* enum df_event_kind */
+	df_u8 version; /* DF_ABI_VERSION */
+	df_u8 hook;    /* enum df_hook */
+	df_u8 flags;   /* enum df_flag */
+	df_u32 tgid;   /* process, in the first pid namespace */
+	df_u32 tid;    /* thread, in the first pid namespace */
+	df_s32 fd;     /* -1: none */
+	df_u64 mono_ns; /* CLOCK_MONOTONIC; sends: entry of the call, receives: its exit */
+	char comm[DF_COMM_BYTES];
+};
+
+struct df_tuple {
+	df_u8 local_addr[DF_ADDR_BYTES]; /* network order; all 0: not bound to one address */
+	df_u8 remote_addr[DF_ADDR_BYTES]; /* network order */
+	df_u16 local_port;
+	df_u16 remote_port;
+	df_u8 ip_version; /* 4 or 6; a v4-mapped address stays 6 here */
+	df_u8 protocol;   /* IPPROTO_TCP or IPPROTO_UDP */
+	df_u8 role;       /* enum df_role */
+	df_u8 pad;
+};
+
+struct df_data {
+	struct df_event event;
+	struct df_tuple tuple;
+	df_u64 socket_id;    /* unique while the agent runs */
+	df_u64 trace_id;     /* links a request received to the requests it causes; 0: none */
+	df_u64 coroutine_id; /* 0: not known */
+	df_u32 cap_seq;      /* data calls on this socket so far, from 1 */
+	df_u32 tcp_seq;      /* sequence number of the first byte of the call or message */
+	df_u32 message_bytes; /* length of the call's result or of the message */
+	df_u32 offset_bytes; /* place of this record's payload in the message */
+	df_u32 payload_bytes; /* bytes that follow this struct */
+	df_u8 direction;     /* enum df_direction */
+	df_u8 pad[3];
+};
+
+struct df_socket {
+	struct df_event event;
+	struct df_tuple tuple;
+	df_u64 socket_id;
+	df_s32 result; /* of the system call: 0 or a descriptor, or -errno (-EINPROGRESS) */
+	df_u32 pad;
+};
+
+struct df_process {
+	struct df_event event;
+	df_u32 parent_tgid;
+	df_s32 exit_code; /* as of wait(2); EXEC: 0 */
+	df_u32 path_bytes; /* bytes of the executable's path that follow */
+	df_u32 pad;
+};
+
+_Static_assert(sizeof(struct df_event) == 40, "df_event");
+_Static_assert(sizeof(struct df_tuple) == 40, "df_tuple");
+_Static_assert(sizeof(struct df_data) == 128, "df_data");
+_Static_assert(sizeof(struct df_socket) == 96, "df_socket");
+_Static_assert(sizeof(struct df_process) == 56, "df_process");

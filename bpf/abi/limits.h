@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
+/* Sizes that kernel code and user space must agree on, and what happens at each limit. */
+#pragma once
+
+#define DF_COMM_BYTES 16 /* TASK_COMM_LEN of the kernel; longer names are cut by the kernel */
+#define DF_ADDR_BYTES 16 /* an IPv6 address; IPv4 fills the first four bytes */
+#define DF_PATH_BYTES 256 /* a longer executable path is cut, the end is lost */
+
+/* Payload bytes in one ring record. A longer system call makes several records in order. */
+#define DF_CHUNK_BYTES 16384
+/* Most payload bytes of one system call (or of one message of sendmmsg/recvmmsg); the loader
+ * sets a lower limit if configured. What is beyond is not copied; its length is still told. */
+#define DF_PAYLOAD_BYTES_MAX 131072
+/* Buffers of one readv/writev/sendmsg/recvmsg that are copied: UIO_MAXIOV of the kernel. */
+#define DF_IOVECS_MAX 1024
+/* Messages of one sendmmsg/recvmmsg that are reported: UIO_MAXIOV of the kernel. */
+#define DF_MESSAGES_MAX 1024

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's types, only the fields in use. The order and the gaps mean nothing: each access is
+ * relocated at load to where the running kernel has the field (CO-RE). A name with a suffix
+ * ___x is a flavour: the same kernel type as it was in other versions.
+ */
+#pragma once
+
+#include "bpf.bpf.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct fdtable {
+	void **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
+/* Any of the kernel's counters that are a struct. */
+struct atomic_value {
+	int counter;
+};
+
+struct signal_struct {
+	struct atomic_value live;
+};
+
+struct task_struct {
+	struct files_struct *files;
+	struct signal_struct *signal;
+	struct task_struct *real_parent;
+	int tgid;
+	int exit_code;
+};
+
+struct file {
+	void *private_data;
+};
+
+/* Up to 6.12: 1 for one reference. */
+struct file___count {
+	struct atomic_value f_count;
+};
+
+/* From 6.13 (commit 90ee6ed776c0): 0 for one reference. */
+struct file___ref {
+	struct atomic_value f_ref;
+};
+
+struct inode {
+	unsigned short i_mode;
+	unsigned long i_ino;
+};
+
+struct socket {
+	short type;
+	struct file *file;
+	struct sock *sk;
+};
+
+struct socket_alloc {
+	struct socket socket;
+	struct inode vfs_inode;
+};
+
+struct in6_addr {
+	u8 bytes[16];
+};
+
+struct sock_common {
+	u32 skc_daddr;
+	u32 skc_rcv_saddr;
+	u16 skc_dport;
+	u16 skc_num;
+	u16 skc_family;
+	u8 skc_state;
+	struct in6_addr skc_v6_daddr;
+	struct in6_addr skc_v6_rcv_saddr;
+};
+
+struct sock {
+	struct sock_common __sk_common;
+	u16 sk_protocol;
+};
+
+struct tcp_sock {
+	u32 copied_seq;
+	u32 write_seq;
+};
+
+#pragma clang attribute pop
+
+/* User space types, fixed by the system call ABI of 64-bit kernels. */
+struct iovec {
+	u64 base;
+	u64 bytes;
+};
+
+struct msghdr {
+	u64 name;
+	u32 name_bytes;
+	u32 pad0;
+	u64 iov;
+	u64 iov_count;
+	u64 control;
+	u64 control_bytes;
+	u32 flags;
+	u32 pad1;
+};
+
+struct mmsghdr {
+	struct msghdr header;
+	u32 bytes;
+	u32 pad;
+};
+
+struct sockaddr {
+	u16 family;
+	u16 port; /* network order */
+	u8 rest[24]; /* AF_INET: address in 0..4; AF_INET6: flow 0..4, address 4..20 */
+};
+
+/* Contexts of syscall tracepoints: /sys/kernel/tracing/events/syscalls/<name>/format. */
+struct enter_ctx {
+	u64 opening;
+	u64 nr;
+	u64 args[6];
+};
+
+struct exit_ctx {
+	u64 opening;
+	u64 nr;
+	s64 ret;
+};
+
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define TCP_SYN_SENT 2
+#define TCP_CLOSE 7
+#define TCP_LISTEN 10
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+#define MSG_OOB 0x1
+#define MSG_PEEK 0x2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
+#define MSG_FASTOPEN 0x20000000
+#define EINPROGRESS 115
+
+#define FIELD_OFFSET(type, field) \
+	__builtin_preserve_field_info(((type *)0)->field, 0 /* BPF_FIELD_BYTE_OFFSET */)
+#define FIELD_EXISTS(type, field) \
+	__builtin_preserve_field_info(((type *)0)->field, 2 /* BPF_FIELD_EXISTS */)
+
+/* Reads one relocated field; 0 when it worked. */
+#define READ_FIELD(dst, ptr, field) \
+	bpf_probe_read_kernel((dst), sizeof(*(dst)), &(ptr)->field)

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#pragma once
+
+#include "../abi/drops.h"
+#include "../abi/event.h"
+#include "../lib/bpf.bpf.h"
+
+/* A socket that has been used since the agent started. */
+struct socket_entry {
+	u64 inode;   /* number of its inode: another one means the address was reused */
+	u64 id;      /* of next_id */
+	u32 cap_seq; /* data calls so far */
+	u8 skipped;  /* not traced: neither TCP nor UDP over IP, or a port that is left out */
+	u8 has_seq;  /* plain TCP: tcp_sock has sequence numbers */
+	u8 pad[2];
+	struct df_tuple tuple;
+};
+
+/*
+ * sockets: address of struct sock -> struct socket_entry. Written at the first call on a socket
+ * and by connect and accept; deleted at the close of its last descriptor. When full the least
+ * recently used goes; should that socket be used again, it gets a new id. 64 bytes + about 70 of
+ * overhead an entry: 9 MiB at 65536.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u64);
+	__type(value, struct socket_entry);
+} sockets SEC(".maps");

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#pragma once
+
+#include "../abi/drops.h"
+#include "../lib/bpf.bpf.h"
+#include "../lib/config.bpf.h"
+#include "events.bpf.h"
+#include "filters.bpf.h"
+
+/* A system call between its entry and its exit. */
+struct call {
+	u64 mono_ns;  /* sends and connect: entry; else 0 */
+	u64 sk;       /* struct sock */
+	u64 inode;    /* number of the socket's inode: tells reused sock addresses apart */
+	u64 socket;   /* struct socket */
+	u64 buf;      /* buffer, iovec array, msghdr or mmsghdr array in user memory */
+	u64 len;      /* bytes, or elements of the array */
+	u64 name;     /* sockaddr in user memory, 0: none */
+	u32 tcp_seq;  /* write_seq or copied_seq at entry */
+	u32 flags;    /* MSG_* of the call */
+	s32 fd;
+	u8 hook;      /* enum df_hook, 0: no call under way */
+	u8 tcp_state; /* at entry */
+	u8 stream;    /* SOCK_STREAM */
+	u8 pad;
+};
+
+/* What is known of a thread that has used a socket. */
+struct thread {
+	u32 tid;     /* owner of the slot, 0: free */
+	u32 spilled; /* threads that belong here but are in `threads_spill` */
+	u32 epoch;   /* of excluded_epoch when `excluded` was looked up */
+	u32 excluded;
+	u64 trace_id;     /* waits for a send to take it, 0: none */
+	u64 trace_socket; /* socket id from which trace_id's request came */
+	struct call call;
+};
+
+/*
+ * threads: tid & thread_mask -> struct thread. An array, since its lookup is inlined: a hash
+ * insert, lookup and delete would triple the cost of a traced call. Taken at a thread's first
+ * socket call, freed when the thread ends (process/exit.bpf.h). A slot held by another living
+ * thread sends the newcomer to threads_spill. 120 bytes x min(pid_max, 65536) = 7.5 MiB at most.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, struct thread);
+} threads SEC(".maps");
+
+/*
+ * threads_spill: tid -> struct thread, for threads whose slot is taken; only where pid_max is above
+ * 65536. When full the thread's call is not traced and counted as DF_DROP_MAP_FULL. 0.6 MiB.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct thread);
+} threads_spill SEC(".maps");
+
+static __always_inline struct thread *thread_slot(u32 tid)
+{
+	u32 key = tid & thread_mask;
+
+	return bpf_map_lookup_elem(&threads, &key);
+}
+
+/* The thread's entry if it has one. */
+static __always_inline struct thread *thread_find(u32 tid)
+{
+	struct thread *slot = thread_slot(tid);
+
+	if (!slot || slot->tid == tid)
+		return slot;
+	if (likely(!slot->spilled))
+		return NULL;
+	return bpf_map_lookup_elem(&threads_spill, &tid);
+}
+
+static __noinline struct thread *thread_spill(struct thread *slot, u32 tid)
+{
+	struct thread fresh = {};
+
+	fresh.tid = tid;
+	if (bpf_map_update_elem(&threads_spill, &tid, &fresh, BPF_ANY)) {
+		count_drop(DF_DROP_MAP_FULL);
+		return NULL;
+	}
+	__sync_fetch_and_add(&slot->spilled, 1);
+	return bpf_map_lookup_elem(&threads_spill, &tid);
+}
+
+/* The thread's entry, made if it has none. NULL: none could be had (counted). */
+static __always_inline struct thread *thread_claim(u32 tid)
+{
+	struct thread *slot = thread_slot(tid);
+	struct thread *spilled;
+
+	if (!slot || likely(slot->tid == tid))
+		return slot;
+	if (slot->spilled) {
+		spilled = bpf_map_lookup_elem(&threads_spill, &tid);
+		if (spilled)
+			return spilled;
+	}
+	if (slot->tid)
+		return thread_spill(slot, tid);
+	slot->tid = tid;
+	slot->epoch = 0;
+	slot->trace_id = 0;
+	slot->call.hook = 0;
+	return slot;
+}
+
+/* Frees what the thread had. Called when it ends. */
+static __always_inline void thread_free(u32 tid)
+{
+	struct thread *slot = thread_slot(tid);
+
+	if (!slot)
+		return;
+	if (slot->tid == tid) {
+		slot->call.hook = 0;
+		slot->tid = 0;
+	} else if (slot->spilled && !bpf_map_delete_elem(&threads_spill, &tid)) {
+		__sync_fetch_and_add(&slot->spilled, -1);
+	}
+}
+
+/* Whether the process of this thread is left out. */
+static __always_inline bool thread_excluded(struct thread *thread, u32 tgid)
+{
+	if (unlikely(thread->epoch != excluded_epoch)) {
+		thread->epoch = excluded_epoch;
+		thread->excluded = bpf_map_lookup_elem(&excluded, &tgid) != NULL;
+	}
+	return thread->excluded;
+}

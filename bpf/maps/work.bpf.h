@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#pragma once
+
+#include "../abi/event.h"
+#include "../lib/bpf.bpf.h"
+
+/*
+ * A record under construction and the place reached in the user's buffers. The state lives in a
+ * map and not in registers so that the verifier sees one iteration of the copy loop like another.
+ */
+struct work {
+	u64 iov;        /* next struct iovec in user memory */
+	u32 iov_left;   /* elements not yet begun */
+	u32 left_bytes; /* of the message, still to copy */
+	u64 base;       /* next byte of the current buffer */
+	u64 base_bytes; /* left in the current buffer */
+	u32 fill_bytes; /* in `payload` */
+	u32 lost;       /* 1: the ring was full, the rest of the message is not tried */
+	u64 messages;   /* sendmmsg, recvmmsg: the next mmsghdr in user memory */
+	u32 flags;      /* sendmmsg, recvmmsg: df_flag of every message */
+	u32 pad;
+	struct df_data data; /* directly before the payload: they leave as one record */
+	u8 payload[2 * DF_CHUNK_BYTES]; /* filled to DF_CHUNK_BYTES; the rest is for the verifier */
+};
+
+/*
+ * works: CPU -> struct work. Hooks run with preemption off, so no two use one CPU's at once.
+ * Written and read by the hooks; cannot be full; sized by the loader: 33 KiB x CPUs. (A per-CPU map
+ * has at most 32 KiB a value.)
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct work);
+} works SEC(".maps");
+
+static __always_inline struct work *work_here(void)
+{
+	u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(&works, &cpu);
+}

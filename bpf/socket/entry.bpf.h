@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The entry of a socket in `sockets`: found, or made with a new id when it is first seen. */
+#pragma once
+
+#include "../lib/sock.bpf.h"
+#include "../maps/events.bpf.h"
+#include "../maps/filters.bpf.h"
+#include "../maps/ids.bpf.h"
+#include "../maps/sockets.bpf.h"
+
+/* Reads the tuple again and decides anew whether the socket is traced. */
+static __always_inline void refresh_entry(struct socket_entry *entry, u64 sk)
+{
+	u16 protocol = 0;
+	bool known = read_tuple(sk, &entry->tuple, &protocol);
+
+	entry->has_seq = protocol == IPPROTO_TCP;
+	entry->skipped =
+		!known || ports_refused(entry->tuple.local_port, entry->tuple.remote_port);
+}
+
+static __noinline struct socket_entry *make_entry(u64 sk, u64 inode)
+{
+	struct socket_entry fresh = {};
+
+	fresh.inode = inode;
+	fresh.id = next_id();
+	refresh_entry(&fresh, sk);
+	if (bpf_map_update_elem(&sockets, &sk, &fresh, BPF_ANY)) {
+		count_drop(DF_DROP_MAP_FULL);
+		return NULL;
+	}
+	return bpf_map_lookup_elem(&sockets, &sk);
+}
+
+static __always_inline struct socket_entry *find_entry(u64 sk, u64 inode)
+{
+	struct socket_entry *entry = bpf_map_lookup_elem(&sockets, &sk);
+
+	return entry && entry->inode == inode ? entry : NULL;
+}
+
+/* NULL: the map could not take it (counted). */
+static __always_inline struct socket_entry *entry_of(u64 sk, u64 inode)
+{
+	struct socket_entry *entry = find_entry(sk, inode);
+
+	if (unlikely(!entry))
+		return make_entry(sk, inode);
+	return entry;
+}

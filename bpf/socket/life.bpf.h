@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The life of a socket: connect, accept, close. */
+#pragma once
+
+#include "../abi/event.h"
+#include "call.bpf.h"
+#include "entry.bpf.h"
+
+static __always_inline void emit_socket(struct socket_entry *entry, enum df_event_kind kind,
+					enum df_hook hook, u64 pid_tgid, s32 fd, u64 mono_ns,
+					s32 result, u64 name)
+{
+	struct df_socket record = {};
+
+	fill_event(&record.event, kind, hook, pid_tgid, fd, mono_ns);
+	record.tuple = entry->tuple;
+	record.socket_id = entry->id;
+	record.result = result;
+	if (name && !record.tuple.remote_port)
+		read_remote(name, &record.tuple);
+	emit(&record, sizeof(record));
+}
+
+static __always_inline int on_connect_enter(s32 fd, u64 name)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct sock_ref ref = {};
+	struct thread *thread;
+
+	if (pid_tgid >> 32 == self_tgid || !sock_of_fd(fd, &ref))
+		return 0;
+	thread = thread_entering(pid_tgid);
+	if (!thread)
+		return 0;
+	store_sock(&thread->call, &ref);
+	thread->call.mono_ns = bpf_ktime_get_ns();
+	thread->call.name = name;
+	thread->call.fd = fd;
+	thread->call.hook = DF_HOOK_CONNECT;
+	return 0;
+}
+
+static __always_inline int on_connect_exit(s64 ret)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = thread_leaving(pid_tgid, DF_HOOK_CONNECT);
+	struct socket_entry *entry;
+
+	if (!thread)
+		return 0;
+	entry = entry_of(thread->call.sk, thread->call.inode);
+	if (!entry)
+		return 0;
+	refresh_entry(entry, thread->call.sk);
+	if (ret == 0 || ret == -EINPROGRESS)
+		entry->tuple.role = DF_ROLE_CONNECT;
+	if (!entry->skipped)
+		emit_socket(entry, DF_EVENT_CONNECT, DF_HOOK_CONNECT, pid_tgid, thread->call.fd,
+			    thread->call.mono_ns, ret, thread->call.name);
+	return 0;
+}
+
+/* A new descriptor came out of accept or accept4. */
+static __always_inline int on_accept_exit(enum df_hook hook, s64 ret)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct socket_entry *entry;
+	struct sock_ref ref = {};
+	struct thread *thread;
+
+	if (ret < 0 || pid_tgid >> 32 == self_tgid || !sock_of_fd(ret, &ref))
+		return 0;
+	thread = thread_entering(pid_tgid);
+	if (!thread)
+		return 0;
+	entry = entry_of(ref.sk, ref.inode);
+	if (!entry || entry->skipped)
+		return 0;
+	entry->tuple.role = DF_ROLE_ACCEPT;
+	emit_socket(entry, DF_EVENT_ACCEPT, hook, pid_tgid, ret, bpf_ktime_get_ns(), ret, 0);
+	return 0;
+}
+
+/*
+ * A descriptor is being closed. Only the last one of a socket ends it (fork and dup share it);
+ * sockets that end with their process are told by its DF_EVENT_EXIT.
+ */
+static __always_inline int on_close_enter(s32 fd)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct file *file = pid_tgid >> 32 == self_tgid ? NULL : file_of(fd);
+	struct socket_entry *entry;
+	struct sock_ref ref = {};
+
+	if (!file || !sock_of_file(file, &ref))
+		return 0;
+	entry = find_entry(ref.sk, ref.inode);
+	if (!entry || !is_last_reference(file))
+		return 0;
+	if (!entry->skipped)
+		emit_socket(entry, DF_EVENT_CLOSE, DF_HOOK_CLOSE, pid_tgid, fd, bpf_ktime_get_ns(),
+			    0, 0);
+	bpf_map_delete_elem(&sockets, &ref.sk);
+	return 0;
+}
