@@ -1,0 +1,45 @@
+//! ICMP: time between an echo request and its reply.
+
+use wire::IcmpView;
+
+use crate::counters::Delay;
+
+/// Echo requests waiting at a time in one flow; a further one displaces the oldest.
+const WAITING: usize = 8;
+
+/// Response times above this are not responses.
+const SRT_MAX_NS: u64 = 10 * crate::SECOND_NS;
+
+/// State of an ICMP flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct IcmpPerf {
+    waiting: [Echo; WAITING],
+    next: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Echo {
+    key: (u16, u16),
+    /// 0 = none.
+    time_ns: u64,
+}
+
+impl IcmpPerf {
+    /// Takes a message; `srt` is that of the sending side.
+    pub(crate) fn on_packet(&mut self, time_ns: u64, icmp: &IcmpView, srt: &mut Delay) {
+        let key = (icmp.id, icmp.sequence);
+        if icmp.is_echo_request() {
+            let next = usize::from(self.next) % WAITING;
+            self.waiting[next] = Echo { key, time_ns };
+            self.next = self.next.wrapping_add(1);
+        } else if icmp.is_echo_reply() {
+            let asked = self.waiting.iter_mut().find(|echo| echo.time_ns != 0 && echo.key == key);
+            let Some(echo) = asked else { return };
+            let elapsed_ns = time_ns.saturating_sub(echo.time_ns);
+            if (1..=SRT_MAX_NS).contains(&elapsed_ns) {
+                srt.add(elapsed_ns);
+            }
+            echo.time_ns = 0;
+        }
+    }
+}

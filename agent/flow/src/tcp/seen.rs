@@ -1,0 +1,208 @@
+//! Which sequence numbers of one direction were seen: up to sixteen ranges.
+
+/// Ranges kept; when there would be more, the two lowest become one with the hole between them,
+/// so that data which fills that hole counts as sent again.
+const RANGES: usize = 16;
+
+/// Quarters of the sequence space between which a jump is taken for a wrap-around.
+const LOW_QUARTER: u32 = 0x4000_0000;
+const HIGH_QUARTER: u32 = 0xc000_0000;
+
+/// What a segment was in the light of those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Not seen before, or not judged.
+    New,
+    /// Not seen before, and below data that was: it came out of order.
+    Filling,
+    /// All of it seen before.
+    Before,
+    /// Some of it seen before.
+    Overlapping,
+}
+
+/// The ranges, lowest first. Nearly every connection has just one, so the others are apart.
+#[derive(Debug, Default)]
+pub(super) struct Segments {
+    /// The highest range.
+    top: Range,
+    /// Those below it, lowest first.
+    lower: Option<Box<Lower>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Range {
+    start: u32,
+    /// After the last; equal to `start` before the first segment.
+    end: u32,
+}
+
+#[derive(Debug, Default)]
+struct Lower {
+    ranges: [Range; RANGES - 1], // filled to `len`
+    len: usize,
+}
+
+impl Segments {
+    /// Enters the segment `[seq, seq + len)`, `len > 0`.
+    ///
+    /// Sequence numbers are compared as they are. A segment across the wrap-around and late ones
+    /// from before it are not judged; the first one after it starts anew.
+    pub(super) fn insert(&mut self, seq: u32, len: u32) -> Seen {
+        let Some(end) = seq.checked_add(len) else { return Seen::New };
+        let new = Range { start: seq, end };
+        let is_first = self.top.end == self.top.start;
+        let wrapped = seq < LOW_QUARTER && self.top.end > HIGH_QUARTER;
+        if is_first || wrapped {
+            *self = Self { top: new, lower: None };
+            return Seen::New;
+        }
+        if seq > HIGH_QUARTER && self.top.end < LOW_QUARTER {
+            return Seen::New;
+        }
+        if new.start == self.top.end {
+            self.top.end = new.end;
+            return Seen::New;
+        }
+        if new.start > self.top.end {
+            self.push_top(new);
+            return Seen::New;
+        }
+        self.insert_below(new)
+    }
+
+    /// A range above all others, with a hole below it.
+    fn push_top(&mut self, new: Range) {
+        let old = std::mem::replace(&mut self.top, new);
+        let lower = self.lower.get_or_insert_default();
+        if lower.len == lower.ranges.len() {
+            lower.ranges[1].start = lower.ranges[0].start;
+            lower.remove(0, 1);
+        }
+        lower.ranges[lower.len] = old;
+        lower.len += 1;
+    }
+
+    /// A range that begins below the end of the highest.
+    fn insert_below(&mut self, new: Range) -> Seen {
+        if new.is_in(self.top) {
+            return Seen::Before;
+        }
+        let (mut ranges, mut len) = ([Range::default(); RANGES + 1], 0);
+        if let Some(lower) = &self.lower {
+            len = lower.len;
+            ranges[..len].copy_from_slice(&lower.ranges[..len]);
+        }
+        ranges[len] = self.top;
+        len += 1;
+        if ranges[..len].iter().any(|range| new.is_in(*range)) {
+            return Seen::Before;
+        }
+        // Those from `first` to before `past` touch or overlap the new one.
+        let first = ranges[..len].partition_point(|range| range.end < new.start);
+        let past = ranges[..len].partition_point(|range| range.start <= new.end);
+        let overlaps = ranges[first..past].iter().any(|r| r.start < new.end && new.start < r.end);
+        let merged = ranges[first..past].iter().fold(new, |sum, range| Range {
+            start: sum.start.min(range.start),
+            end: sum.end.max(range.end),
+        });
+        if first == past {
+            ranges.copy_within(first..len, first + 1);
+            len += 1;
+        } else {
+            ranges.copy_within(past..len, first + 1);
+            len -= past - first - 1;
+        }
+        ranges[first] = merged;
+        self.store(&mut ranges[..len]);
+        if overlaps { Seen::Overlapping } else { Seen::Filling }
+    }
+
+    fn store(&mut self, mut ranges: &mut [Range]) {
+        if ranges.len() > RANGES {
+            ranges[1].start = ranges[0].start;
+            ranges = &mut ranges[1..];
+        }
+        let Some((top, below)) = ranges.split_last() else { return };
+        self.top = *top;
+        if below.is_empty() {
+            if let Some(lower) = &mut self.lower {
+                lower.len = 0;
+            }
+            return;
+        }
+        let lower = self.lower.get_or_insert_default();
+        lower.ranges[..below.len()].copy_from_slice(below);
+        lower.len = below.len();
+    }
+}
+
+impl Lower {
+    fn remove(&mut self, from: usize, count: usize) {
+        self.ranges.copy_within(from + count..self.len, from);
+        self.len -= count;
+    }
+}
+
+impl Range {
+    fn is_in(self, other: Self) -> bool {
+        other.start <= self.start && self.end <= other.end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(segments: &Segments) -> Vec<(u32, u32)> {
+        let lower = segments.lower.iter().flat_map(|lower| &lower.ranges[..lower.len]);
+        lower.chain([&segments.top]).map(|range| (range.start, range.end)).collect()
+    }
+
+    #[test]
+    fn order_gaps_and_repeats() {
+        let mut segments = Segments::default();
+        assert_eq!(segments.insert(100, 10), Seen::New);
+        assert_eq!(segments.insert(110, 10), Seen::New);
+        assert_eq!(segments.insert(105, 10), Seen::Before);
+        assert_eq!(segments.insert(140, 10), Seen::New);
+        assert_eq!(segments.insert(160, 10), Seen::New);
+        assert_eq!(ranges(&segments), [(100, 120), (140, 150), (160, 170)]);
+        assert_eq!(segments.insert(140, 10), Seen::Before, "also above a hole");
+        assert_eq!(segments.insert(125, 5), Seen::Filling);
+        assert_eq!(segments.insert(120, 5), Seen::Filling);
+        assert_eq!(ranges(&segments), [(100, 130), (140, 150), (160, 170)]);
+        assert_eq!(segments.insert(130, 10), Seen::Filling);
+        assert_eq!(ranges(&segments), [(100, 150), (160, 170)]);
+        assert_eq!(segments.insert(145, 20), Seen::Overlapping);
+        assert_eq!(ranges(&segments), [(100, 170)]);
+        assert_eq!(segments.insert(165, 10), Seen::Overlapping);
+        assert_eq!(segments.insert(90, 10), Seen::Filling);
+        assert_eq!(ranges(&segments), [(90, 175)]);
+    }
+
+    #[test]
+    fn the_two_lowest_ranges_become_one_at_the_limit() {
+        let mut segments = Segments::default();
+        for n in 0..17 {
+            assert_eq!(segments.insert(100 + n * 100, 10), Seen::New);
+        }
+        assert_eq!(ranges(&segments).len(), 16);
+        assert_eq!(ranges(&segments)[0], (100, 210));
+        assert_eq!(segments.insert(150, 10), Seen::Before, "the price of the limit");
+        assert_eq!(segments.insert(350, 10), Seen::Filling);
+        assert_eq!(ranges(&segments)[0], (100, 310));
+        assert_eq!(ranges(&segments).len(), 16);
+    }
+
+    #[test]
+    fn wrap_around_starts_anew() {
+        let mut segments = Segments::default();
+        assert_eq!(segments.insert(u32::MAX - 100, 50), Seen::New);
+        assert_eq!(segments.insert(u32::MAX - 50, 100), Seen::New, "across it: not judged");
+        assert_eq!(segments.insert(49, 10), Seen::New);
+        assert_eq!(segments.insert(u32::MAX - 100, 50), Seen::New, "late: not judged");
+        assert_eq!(ranges(&segments), [(49, 59)]);
+        assert_eq!(segments.insert(49, 10), Seen::Before);
+    }
+}

@@ -1,0 +1,32 @@
+//! UDP: time between a client's last datagram and the server's first after it.
+
+use crate::counters::Delay;
+use crate::info::Direction;
+
+/// Response times above this are not responses.
+const ART_MAX_NS: u64 = 30 * crate::SECOND_NS;
+
+/// State of a UDP flow.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UdpPerf {
+    /// Last datagram of each side; 0 = none, or answered.
+    asked_ns: [u64; 2],
+}
+
+impl UdpPerf {
+    /// Takes a datagram; `art` is that of the sending side.
+    pub(crate) fn on_packet(&mut self, time_ns: u64, direction: Direction, art: &mut Delay) {
+        let sender = direction.sender();
+        let asked_ns = std::mem::take(&mut self.asked_ns[1 - sender]);
+        let elapsed_ns = time_ns.saturating_sub(asked_ns);
+        if asked_ns != 0 && (1..=ART_MAX_NS).contains(&elapsed_ns) {
+            art.add(elapsed_ns);
+        }
+        self.asked_ns[sender] = time_ns;
+    }
+
+    /// Exchanges client and server.
+    pub(crate) fn reverse(&mut self) {
+        self.asked_ns.swap(0, 1);
+    }
+}
