@@ -2,7 +2,7 @@
 //!
 //! In: its table of nanoseconds a call. Out: the worst case with payload, without, and left out.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -21,7 +21,7 @@ struct Case<'a> {
 }
 
 /// Runs the example and takes the worst of its cases.
-pub fn measure(programs: &PathBuf) -> Result<Vec<Measurement>> {
+pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
     let program = programs.join("examples/syscall_cost");
     let output = Command::new(&program).output().with_context(|| program.display().to_string())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -78,7 +78,11 @@ mod tests {
         let values: Vec<_> = worst_cases(&cases).iter().map(|m| (m.id, m.value)).collect();
         assert_eq!(
             values,
-            [("syscall_payload_ns", 290.0), ("syscall_bare_ns", 60.0), ("syscall_left_out_ns", 30.0)]
+            [
+                ("syscall_payload_ns", 290.0),
+                ("syscall_bare_ns", 60.0),
+                ("syscall_left_out_ns", 30.0)
+            ]
         );
     }
 }

@@ -29,5 +29,7 @@ fn first_value(path: &str, name: &str) -> Option<String> {
 
 fn said(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).output();
-    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    output
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default()
 }

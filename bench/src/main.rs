@@ -11,7 +11,7 @@ mod page;
 mod system_load;
 mod targets;
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -19,10 +19,13 @@ use anyhow::{Context, Result, bail};
 use targets::Measurement;
 
 /// A section measures one part and gives its numbers.
-type Section = fn(&PathBuf) -> Result<Vec<Measurement>>;
+type Section = fn(&Path) -> Result<Vec<Measurement>>;
 
-const SECTIONS: [(&str, Section); 3] =
-    [("kernel", kernel_side::measure), ("core", core_path::measure), ("system", system_load::measure)];
+const SECTIONS: [(&str, Section); 3] = [
+    ("kernel", kernel_side::measure),
+    ("core", core_path::measure),
+    ("system", system_load::measure),
+];
 
 fn main() -> ExitCode {
     match run() {

@@ -65,7 +65,8 @@ struct File {
 
 /// All targets, in the order of the file.
 pub fn load() -> Result<Vec<Target>> {
-    let file: File = toml::from_str(include_str!("../targets.toml")).context("bench/targets.toml")?;
+    let file: File =
+        toml::from_str(include_str!("../targets.toml")).context("bench/targets.toml")?;
     Ok(file.target)
 }
 

@@ -1,0 +1,127 @@
+//! The whole system under HTTP load: memory and CPU of the agent, bytes on the wire and on disk,
+//! freshness.
+//!
+//! In: release programs. Out: numbers of one run: idle, then wrk on nginx with four connections,
+//! each pacing itself by 1 ms, for a fixed number of requests.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use e2e::clients;
+use e2e::http;
+use e2e::query::Query;
+use e2e::servers::nginx::Nginx;
+use e2e::system::{Place, Server};
+use e2e::telemetry::{Telemetry, sum};
+
+use crate::targets::Measurement;
+
+/// Requests on each of four connections.
+const REQUESTS: u32 = 15_000;
+const LOAD: &str = "60,000 requests by wrk, 4 connections, at nginx on loopback";
+/// The agent settles before its idle memory is read.
+const IDLE: Duration = Duration::from_secs(8);
+
+/// Starts the system in a folder of its own, loads it, reads what it says, and ends it.
+pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
+    let folder = tempfile::Builder::new().prefix("deepflow-bench-").tempdir()?;
+    let place = Place::below(programs, folder.path(), "system")?;
+    let mut server = Server::all_in_one(&place)?;
+    server.wait_for_agent()?;
+    let agent = server.agent_id()?;
+    std::thread::sleep(IDLE);
+    let mut found = vec![Measurement::new(
+        "agent_idle_mib",
+        memory_mib(agent, "VmRSS")?,
+        format!("VmRSS {} s after its start, default configuration", IDLE.as_secs()),
+    )];
+
+    let nginx = Nginx::start(folder.path())?;
+    found.push(freshness(&place.query(), &nginx)?);
+    let before = Telemetry::read(&place.http_address())?;
+    let cpu_before_ms = cpu_ms(agent)?;
+    clients::http::wrk(&nginx.address(), folder.path(), REQUESTS)?;
+    wait_until_stored(&place.query(), &nginx)?;
+    let cpu_ms = cpu_ms(agent)? - cpu_before_ms;
+    let requests = f64::from(REQUESTS * 4);
+    let how = format!("utime + stime of the agent, {LOAD}");
+    found.push(Measurement::new("agent_cpu_us", cpu_ms * 1e3 / requests, how));
+    let how = format!("VmHWM after {LOAD}");
+    found.push(Measurement::new("agent_peak_mib", memory_mib(agent, "VmHWM")?, how));
+    found.extend(wire(&before, &Telemetry::read(&place.http_address())?));
+    found.extend(disk(&place.query()));
+    let status = server.process.interrupt()?;
+    ensure!(status.success(), "the system ended with {status}");
+    Ok(found)
+}
+
+fn freshness(query: &Query, nginx: &Nginx) -> Result<Measurement> {
+    http::get(&nginx.address(), "/ok?id=fresh")?;
+    let begin = Instant::now();
+    let sql = "SELECT count() FROM flow_log.l7_flow_log WHERE request_resource = '/ok?id=fresh'";
+    let (seen, _) = query.number_reaching(sql, 3, Duration::from_secs(20));
+    ensure!(seen >= 3, "a single request was seen {seen} times, not at three points");
+    let how = "one request; all three rows found by `POST /v1/query/`";
+    Ok(Measurement::new("fresh_s", begin.elapsed().as_secs_f64(), how))
+}
+
+fn wait_until_stored(query: &Query, nginx: &Nginx) -> Result<()> {
+    let wanted = nginx.requests().len() as u64 * 3;
+    let sql =
+        format!("SELECT count() FROM flow_log.l7_flow_log WHERE server_port = {}", nginx.port);
+    let (stored, _) = query.number_reaching(&sql, wanted, Duration::from_secs(60));
+    ensure!(stored >= wanted, "{stored} rows of {wanted} are stored");
+    Ok(())
+}
+
+/// Bytes a record on the wire: of each table where the agent tells bytes by table.
+fn wire(before: &Telemetry, after: &Telemetry) -> Vec<Measurement> {
+    let grown = |name: &str, table: &str| {
+        let tag = format!("table=\"{table}\"");
+        sum(&after.agent, name, &tag).saturating_sub(sum(&before.agent, name, &tag)) as f64
+    };
+    [("wire_l7_bytes", "l7_flow_log"), ("wire_l4_bytes", "l4_flow_log")]
+        .into_iter()
+        .filter_map(|(id, table)| {
+            let rows = grown("agent_rows_acknowledged_total", table);
+            let bytes = grown("agent_sent_bytes_total", table);
+            let how = format!("`agent_sent_bytes_total` a row of {table}, {rows} rows, {LOAD}");
+            (rows > 0.0 && bytes > 0.0).then(|| Measurement::new(id, bytes / rows, how))
+        })
+        .collect()
+}
+
+/// Bytes a row on disk, of each table.
+fn disk(query: &Query) -> Vec<Measurement> {
+    [("disk_l7_bytes", "l7_flow_log"), ("disk_l4_bytes", "l4_flow_log")]
+        .into_iter()
+        .filter_map(|(id, table)| {
+            let sql = format!(
+                "SELECT sum(bytes_on_disk) / sum(rows), sum(rows) FROM system.parts \
+                 WHERE active AND database = 'flow_log' AND table LIKE '{table}%'"
+            );
+            let rows = query.rows(&sql).ok()?;
+            let value = rows.first()?.first()?.as_f64()?;
+            let count = rows.first()?.get(1)?.to_string();
+            let how = format!("`system.parts`, {count} rows, {LOAD}");
+            Some(Measurement::new(id, value, how))
+        })
+        .collect()
+}
+
+fn memory_mib(process: u32, field: &str) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find(|line| line.starts_with(field)).context(field.to_owned())?;
+    let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
+    Ok(kib / 1024.0)
+}
+
+fn cpu_ms(process: u32) -> Result<f64> {
+    const MS_A_TICK: f64 = 10.0;
+    let path = Path::new("/proc").join(process.to_string()).join("stat");
+    let stat = std::fs::read_to_string(path)?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    Ok((ticks(11) + ticks(12)) * MS_A_TICK)
+}
