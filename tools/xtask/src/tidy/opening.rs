@@ -39,6 +39,7 @@ fn first_line(file: &SourceFile) -> &str {
         .find(|line| {
             !line.is_empty()
                 && !line.starts_with("#!")
+                && *line != "#pragma once"
                 && !line.trim_start_matches(['/', '*', ' ', '#', '-']).starts_with("SPDX-")
         })
         .unwrap_or("")
