@@ -29,7 +29,7 @@ bench: linker
 
 bpf: linker
 	@$(XTASK) prerequisites run
-	@$(MAKE) --no-print-directory -C bpf
+	@cargo build --package source
 
 fuzz:
 	@echo 'make fuzz: not yet; fuzz targets of the core come with issue 3' >&2; exit 2
