@@ -25,6 +25,9 @@ pub struct Config {
     pub http_endpoint: HttpEndpointConfig,
     /// `tag_extraction.obfuscate_protocols`: values in their requests are shown as `?`.
     pub redacted: ProtocolSet,
+    /// `filters.unconcerned_dns_nxdomain_response_suffixes`: names of which nobody minds that
+    /// they do not exist; the status is then ok.
+    pub unconcerned_nxdomain_suffixes: Vec<String>,
     /// `protocol_special_config.mysql.decompress_payload`.
     pub mysql_decompress: bool,
     /// `tag_extraction.raw.error_response_payload`: bytes of an HTTP error's body that are kept
@@ -43,6 +46,7 @@ impl Config {
             trace: TraceConfig::default(),
             http_endpoint: HttpEndpointConfig::default(),
             redacted: ProtocolSet::of(&[L7Protocol::Redis]),
+            unconcerned_nxdomain_suffixes: Vec::new(),
             mysql_decompress: true,
             error_response_bytes: 256,
         }

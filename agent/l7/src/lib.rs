@@ -9,13 +9,26 @@
 //! (`infer`), lets that protocol cut frames and read them (`protocol`, one module each), and pairs
 //! requests with responses (`session`).
 
+mod bytes;
 mod config;
 mod conversation;
+mod endpoint;
+mod infer;
 mod protocol;
+mod reading;
 mod record;
 mod segment;
+mod session;
 mod shared;
+mod sql;
+mod stream;
+mod trace;
 
+mod dns;
+mod http1;
+mod mysql;
+mod postgresql;
+mod redis;
 
 pub use config::{
     Config, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig, ProtocolSet,

@@ -1,12 +1,196 @@
-//! The registry of protocols.
+//! The contract of a protocol and the registry of all of them.
+//!
+//! A protocol is a module with a type that implements [`Protocol`], one line in `protocols!`, one
+//! row in `schema/protocols.toml` and its cases in `testdata/`. It looks at first bytes (`probe`),
+//! cuts frames (`frame`) and turns a frame into halves of sessions (`pair`); order, gaps, memory,
+//! pairing and expiry are not its business.
 
 use schema::L7Protocol;
 
-/// What this crate reads, in the order in which it is tried.
-pub const PARSED_PROTOCOLS: &[L7Protocol] = &[
-    L7Protocol::Http,
-    L7Protocol::Redis,
-    L7Protocol::Mysql,
-    L7Protocol::Postgresql,
-    L7Protocol::Dns,
-];
+use crate::segment::{Direction, Transport};
+use crate::session::Pairing;
+
+/// How likely some first bytes are this protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Probe {
+    /// Nothing else looks like this.
+    Certain,
+    /// It may be; the other direction must look like it too.
+    Possible,
+    /// Right so far, but too short to tell.
+    Short,
+    /// It is not.
+    No,
+}
+
+/// What a probe may look at beside the first bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProbeContext {
+    /// Who would have sent the bytes.
+    pub direction: Direction,
+    /// What carries them.
+    pub transport: Transport,
+    /// Port of the server. Only for ties.
+    pub server_port: u16,
+    /// The bytes after the first ones were cut off at capture: more will not come.
+    pub cut: bool,
+}
+
+/// Bytes to cut a frame from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Input<'a> {
+    /// At least one byte; starts where the last frame ended.
+    pub bytes: &'a [u8],
+    /// The bytes after these were cut off at capture: `Need` would be in vain.
+    pub cut: bool,
+    /// The bytes are one whole datagram.
+    pub datagram: bool,
+    /// Longest text that a record keeps: bytes of a frame beyond it need not be waited for.
+    pub text_bytes: usize,
+}
+
+/// What was found at the front of some input.
+#[derive(Debug)]
+pub(crate) enum Step<F> {
+    /// A frame of `used` bytes; those beyond the input are skipped when they come.
+    Frame {
+        /// What `pair` gets.
+        frame: F,
+        /// Its length, at least 1.
+        used: u64,
+    },
+    /// Not before there are so many bytes.
+    Need(usize),
+    /// So many bytes are of no interest, at least 1; `u64::MAX`: all that come.
+    Skip(u64),
+    /// These bytes make no sense here.
+    Lost,
+}
+
+/// An application protocol, with what it knows of one conversation.
+pub(crate) trait Protocol: Default {
+    /// Its number in the schema.
+    const ID: L7Protocol;
+    /// What a frame is for it.
+    type Frame<'a>;
+
+    /// Looks at the first bytes of a stream, or a datagram. Cheap, total, no state.
+    fn probe(first: &[u8], context: &ProbeContext) -> Probe;
+
+    /// Cuts one frame from the front of `input`.
+    fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Self::Frame<'a>>;
+
+    /// Turns a frame into halves of sessions.
+    fn pair(&mut self, direction: Direction, frame: Self::Frame<'_>, out: &mut Pairing<'_>);
+
+    /// Whether a frame plausibly starts here, after bytes of this direction were lost.
+    fn resync(&self, direction: Direction, bytes: &[u8]) -> bool;
+
+    /// Bytes of this direction were lost: what is known of it may be wrong.
+    fn lost(&mut self, _direction: Direction, _out: &mut Pairing<'_>) {}
+
+    /// The conversation ends: what is half read becomes what it can.
+    fn close(&mut self, _out: &mut Pairing<'_>) {}
+
+    /// Bytes held beyond the type itself.
+    fn held_bytes(&self) -> usize {
+        0
+    }
+}
+
+/// Makes the registry: one line a protocol, in the order in which they are tried.
+macro_rules! protocols {
+    ($($variant:ident: $parser:ty,)*) => {
+        /// What this crate reads, in the order in which it is tried.
+        pub const PARSED_PROTOCOLS: &[L7Protocol] = &[$(<$parser as Protocol>::ID),*];
+
+        /// The protocol that a conversation speaks.
+        #[derive(Debug)]
+        pub(crate) enum Parser {
+            $(#[allow(missing_docs)] $variant($parser),)*
+        }
+
+        impl Parser {
+            /// A new one; `None` when this crate does not read `protocol`.
+            pub fn new(protocol: L7Protocol) -> Option<Self> {
+                $(if protocol == <$parser as Protocol>::ID {
+                    return Some(Self::$variant(<$parser>::default()));
+                })*
+                None
+            }
+
+            /// Asks one protocol about first bytes.
+            pub fn probe(protocol: L7Protocol, first: &[u8], context: &ProbeContext) -> Probe {
+                $(if protocol == <$parser as Protocol>::ID {
+                    return <$parser>::probe(first, context);
+                })*
+                Probe::No
+            }
+
+            /// Reads one frame and pairs it.
+            pub fn step(
+                &mut self,
+                direction: Direction,
+                input: Input<'_>,
+                out: &mut Pairing<'_>,
+            ) -> Step<()> {
+                match self {
+                    $(Self::$variant(parser) => match parser.frame(direction, input) {
+                        Step::Frame { frame, used } => {
+                            out.note_captured(used.min(input.bytes.len() as u64) as u32);
+                            parser.pair(direction, frame, out);
+                            let used = used.saturating_add(out.pass_over);
+                            Step::Frame { frame: (), used }
+                        }
+                        Step::Need(bytes) => Step::Need(bytes),
+                        Step::Skip(bytes) => Step::Skip(bytes),
+                        Step::Lost => Step::Lost,
+                    },)*
+                }
+            }
+
+            /// See [`Protocol::resync`].
+            pub fn resync(&self, direction: Direction, bytes: &[u8]) -> bool {
+                match self {
+                    $(Self::$variant(parser) => parser.resync(direction, bytes),)*
+                }
+            }
+
+            /// See [`Protocol::lost`].
+            pub fn lost(&mut self, direction: Direction, out: &mut Pairing<'_>) {
+                match self {
+                    $(Self::$variant(parser) => parser.lost(direction, out),)*
+                }
+            }
+
+            /// See [`Protocol::close`].
+            pub fn close(&mut self, out: &mut Pairing<'_>) {
+                match self {
+                    $(Self::$variant(parser) => parser.close(out),)*
+                }
+            }
+
+            /// See [`Protocol::held_bytes`].
+            pub fn held_bytes(&self) -> usize {
+                match self {
+                    $(Self::$variant(parser) => parser.held_bytes(),)*
+                }
+            }
+
+            /// Its number in the schema.
+            pub fn id(&self) -> L7Protocol {
+                match self {
+                    $(Self::$variant(_) => <$parser as Protocol>::ID,)*
+                }
+            }
+        }
+    };
+}
+
+protocols! {
+    Http1: crate::http1::Http1,
+    Redis: crate::redis::Redis,
+    Mysql: crate::mysql::Mysql,
+    Postgresql: crate::postgresql::Postgresql,
+    Dns: crate::dns::Dns,
+}

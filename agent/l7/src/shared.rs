@@ -68,6 +68,11 @@ impl Shared {
         &mut self.drops
     }
 
+    /// The settings beside the counters, for a protocol that needs both.
+    pub(crate) fn split(&mut self) -> (&Config, &mut DropCounts) {
+        (&self.config, &mut self.drops)
+    }
+
     /// Accounts for a conversation that held `before` bytes and now holds `after`.
     pub(crate) fn rebalance_bytes(&mut self, before: usize, after: usize) {
         self.buffered_bytes = (self.buffered_bytes + after).saturating_sub(before);

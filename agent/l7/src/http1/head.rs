@@ -1,0 +1,213 @@
+//! The head of an HTTP/1 message: start line and header fields.
+//!
+//! In: bytes up to the blank line, or as many of them as were captured. Out: what decides the
+//! framing, and an iterator over the fields. Never: a header kept.
+
+use crate::bytes;
+use crate::protocol::Probe;
+use crate::segment::Direction;
+
+/// A head.
+#[derive(Debug)]
+pub(crate) struct Head<'a> {
+    pub start: StartLine<'a>,
+    fields: &'a [u8],
+    /// `Content-Length`.
+    pub content_bytes: Option<u64>,
+    /// `Transfer-Encoding: … chunked`.
+    pub is_chunked: bool,
+    /// The blank line was seen.
+    pub is_complete: bool,
+}
+
+/// The first line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StartLine<'a> {
+    Request { method: &'a [u8], target: &'a [u8], version: &'static str },
+    Response { code: u16, reason: &'a [u8], version: &'static str },
+}
+
+/// Where a head ends, the blank line included.
+pub(crate) fn end(bytes: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + bytes::find(&bytes[from..], b'\n')?;
+        match bytes.get(at + 1..)? {
+            [b'\n', ..] => return Some(at + 2),
+            [b'\r', b'\n', ..] => return Some(at + 3),
+            _ => from = at + 1,
+        }
+    }
+}
+
+/// Reads a head. `None`: the first line is none.
+pub(crate) fn parse(direction: Direction, text: &[u8], is_complete: bool) -> Option<Head<'_>> {
+    let first_end = bytes::find(text, b'\n').unwrap_or(text.len());
+    let line = &text[..first_end];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let start = match direction {
+        Direction::ClientToServer => request_line(line, first_end == text.len())?,
+        Direction::ServerToClient => status_line(line)?,
+    };
+    let fields = text.get(first_end + 1..).unwrap_or(&[]);
+    let mut head =
+        Head { start, fields, content_bytes: None, is_chunked: false, is_complete };
+    for (name, value) in (Fields { rest: fields, whole: is_complete }) {
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
+            head.content_bytes = bytes::decimal(first.trim_ascii()).or(head.content_bytes);
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+            head.is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        }
+    }
+    Some(head)
+}
+
+impl<'a> Head<'a> {
+    /// Names and values of the fields, in their order.
+    pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        Fields { rest: self.fields, whole: self.is_complete }
+    }
+}
+
+/// `METHOD SP target SP HTTP/1.x`; where the line was cut off, what there is of it.
+fn request_line(line: &[u8], cut: bool) -> Option<StartLine<'_>> {
+    let method_end = bytes::find(line, b' ')?;
+    let (method, rest) = (&line[..method_end], &line[method_end + 1..]);
+    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+        return None;
+    }
+    let (target, version) = match memchr::memrchr(b' ', rest) {
+        Some(at) if rest[at + 1..].starts_with(b"HTTP/1.") => {
+            (&rest[..at], version(&rest[at + 1..])?)
+        }
+        _ if cut => (rest, ""),
+        _ => return None,
+    };
+    Some(StartLine::Request { method, target, version })
+}
+
+/// `HTTP/1.x SP code SP [reason]`.
+fn status_line(line: &[u8]) -> Option<StartLine<'_>> {
+    let version = version(line)?;
+    let digits = line.get(9..12)?;
+    let code = bytes::decimal(digits)? as u16;
+    let reason = line.get(13..).unwrap_or(&[]);
+    (100..1000).contains(&code).then_some(StartLine::Response { code, reason, version })
+}
+
+fn version(text: &[u8]) -> Option<&'static str> {
+    match text.get(..8)? {
+        b"HTTP/1.1" => Some("1.1"),
+        b"HTTP/1.0" => Some("1.0"),
+        _ => None,
+    }
+}
+
+/// Header fields, one at a time.
+struct Fields<'a> {
+    rest: &'a [u8],
+    /// The last line is whole.
+    whole: bool,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let end = bytes::find(self.rest, b'\n');
+            if end.is_none() && (!self.whole || self.rest.is_empty()) {
+                return None;
+            }
+            let line = &self.rest[..end.unwrap_or(self.rest.len())];
+            self.rest = self.rest.get(line.len() + 1..).unwrap_or(&[]);
+            if let Some(colon) = bytes::find(line, b':') {
+                return Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()));
+            }
+        }
+    }
+}
+
+/// Methods of the IANA registry that servers meet.
+const METHODS: [&[u8]; 26] = [
+    b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE",
+    b"PROPFIND", b"PROPPATCH", b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK", b"REPORT",
+    b"SEARCH", b"MERGE", b"CHECKOUT", b"MKACTIVITY", b"PURGE", b"LINK", b"UNLINK", b"NOTIFY",
+    b"SUBSCRIBE",
+];
+
+/// First bytes so long without an end of line are a request when all else is right. unit byte
+const LONG_TARGET_BYTES: usize = 1024;
+
+/// Whether the first bytes of a client are HTTP/1. `cut`: more will not come.
+pub(crate) fn probe_request(first: &[u8], cut: bool) -> Probe {
+    let blank = first.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let first = &first[blank.min(first.len())..];
+    let Some(space) = bytes::find(&first[..first.len().min(12)], b' ') else {
+        let is_prefix = METHODS.iter().any(|method| method.starts_with(first));
+        return if is_prefix && !cut { Probe::Short } else { Probe::No };
+    };
+    if !METHODS.contains(&&first[..space]) {
+        return Probe::No;
+    }
+    match bytes::find(first, b'\n') {
+        Some(end) => match request_line(first[..end].trim_ascii_end(), false) {
+            Some(_) => Probe::Certain,
+            None => Probe::No,
+        },
+        None => {
+            let target = &first[space + 1..];
+            let printable = target.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+            let plausible = looks_like_target(target);
+            match () {
+                () if cut || first.len() >= LONG_TARGET_BYTES => {
+                    if plausible && !target.is_empty() { Probe::Certain } else { Probe::No }
+                }
+                () if printable && plausible || target.contains(&b' ') => Probe::Short,
+                () => Probe::No,
+            }
+        }
+    }
+}
+
+fn looks_like_target(target: &[u8]) -> bool {
+    match target.first() {
+        None | Some(b'/' | b'*') => true,
+        Some(byte) => byte.is_ascii_alphanumeric() || *byte == b'[',
+    }
+}
+
+/// Whether the first bytes of a server are HTTP/1.
+pub(crate) fn probe_response(first: &[u8]) -> Probe {
+    const START: &[u8] = b"HTTP/1.";
+    let common = first.len().min(START.len());
+    if first[..common] != START[..common] {
+        return Probe::No;
+    }
+    match (first.get(7), first.get(8), first.get(9..12)) {
+        (None, ..) => Probe::Short,
+        (Some(b'0' | b'1'), None, _) => Probe::Short,
+        (Some(b'0' | b'1'), Some(b' '), None) => Probe::Short,
+        (Some(b'0' | b'1'), Some(b' '), Some(code)) => {
+            if code.iter().all(u8::is_ascii_digit) { Probe::Certain } else { Probe::No }
+        }
+        _ => Probe::No,
+    }
+}
+
+/// Whether a request may start here: any token as method, for methods nobody registered.
+pub(crate) fn looks_like_request(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(32)];
+    match bytes::find(start, b' ') {
+        Some(0) => false,
+        Some(space) => start[..space].iter().all(|byte| is_token(*byte)),
+        None => start.len() < 32 && start.iter().all(|byte| is_token(*byte)),
+    }
+}
+
+/// `tchar` of RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

@@ -1,0 +1,210 @@
+//! Finds out which protocol a conversation speaks.
+//!
+//! In: the first pieces of both directions. Out: a protocol, and whether client and server are
+//! the other way round; or that it is none of ours. A probe that is certain decides; one that is
+//! merely possible decides when the other direction agrees, or when the same server spoke that
+//! protocol before. Never: ports as evidence.
+
+use schema::L7Protocol;
+
+use crate::protocol::{PARSED_PROTOCOLS, Parser, Probe, ProbeContext};
+use crate::segment::{ConversationContext, Direction};
+use crate::shared::Shared;
+use crate::stream::{Ahead, Piece};
+
+/// A conversation whose protocol is not known yet.
+#[derive(Debug, Default)]
+pub(crate) struct Undecided {
+    held: Vec<(Direction, Ahead)>,
+    /// The first bytes of each direction without a gap.
+    first: [Vec<u8>; 2],
+    /// Something was cut off after those.
+    cut: [bool; 2],
+    failed: u32,
+}
+
+/// What came of looking at a piece.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Not decided yet.
+    Wait,
+    /// It speaks this.
+    Speaks {
+        /// Ready to read what was held.
+        parser: Parser,
+        /// Client and server are the other way round.
+        reversed: bool,
+    },
+    /// None of ours.
+    GiveUp,
+}
+
+/// First bytes of a direction that are looked at.
+const FIRST_BYTES: usize = 2048;
+
+/// Bytes held while undecided.
+const HELD_BYTES: usize = 64 << 10;
+
+/// Pieces held while undecided.
+const HELD_PIECES: usize = 64;
+
+impl Undecided {
+    /// Looks at one more piece.
+    pub fn consider(
+        &mut self,
+        shared: &mut Shared,
+        context: &ConversationContext,
+        direction: Direction,
+        piece: &Piece<'_>,
+    ) -> Verdict {
+        if shared.is_given_up(context.server_key, piece.mark.time_ns) {
+            return Verdict::GiveUp;
+        }
+        if piece.bytes.is_empty() {
+            return Verdict::Wait;
+        }
+        if piece.gap_bytes > 0 {
+            self.forget(direction);
+        }
+        self.hold(direction, piece);
+        match self.ask(shared, context, direction) {
+            Answer::Protocol(protocol, reversed) => {
+                shared.learn(context.server_key, protocol);
+                match Parser::new(protocol) {
+                    Some(parser) => Verdict::Speaks { parser, reversed },
+                    None => Verdict::GiveUp,
+                }
+            }
+            Answer::Perhaps if self.has_room() => Verdict::Wait,
+            _ => {
+                self.forget(direction);
+                self.failed += 1;
+                match self.failed < shared.config().inference.segments {
+                    true => Verdict::Wait,
+                    false => Verdict::GiveUp,
+                }
+            }
+        }
+    }
+
+    /// Segments in which nothing was recognised.
+    pub fn segments_failed(&self) -> u32 {
+        self.failed
+    }
+
+    /// Everything held, in the order of arrival.
+    pub fn into_pieces(self) -> Vec<(Direction, Ahead)> {
+        self.held
+    }
+
+    /// Takes back what is held of one direction, to be put in order again.
+    pub fn give_back(&mut self, direction: Direction) -> Vec<Ahead> {
+        self.first[direction.index()].clear();
+        self.cut[direction.index()] = false;
+        let (taken, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.held).into_iter().partition(|(side, _)| *side == direction);
+        self.held = kept;
+        taken.into_iter().map(|(_, ahead)| ahead).collect()
+    }
+
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.held.iter().map(|(_, ahead)| ahead.piece().bytes.len()).sum::<usize>()
+            + self.first.iter().map(Vec::len).sum::<usize>()
+    }
+
+    fn hold(&mut self, direction: Direction, piece: &Piece<'_>) {
+        let held = Ahead::new(piece.mark.seq, piece.bytes.to_vec(), piece.cut_bytes, piece.mark);
+        self.held.push((direction, held));
+        if self.cut[direction.index()] {
+            return;
+        }
+        let first = &mut self.first[direction.index()];
+        let room = FIRST_BYTES.saturating_sub(first.len());
+        first.extend_from_slice(&piece.bytes[..piece.bytes.len().min(room)]);
+        self.cut[direction.index()] = piece.cut_bytes > 0;
+    }
+
+    fn forget(&mut self, direction: Direction) {
+        self.first[direction.index()].clear();
+        self.cut[direction.index()] = false;
+        self.held.retain(|(side, _)| *side != direction);
+    }
+
+    fn has_room(&self) -> bool {
+        self.held.len() < HELD_PIECES && self.held_bytes() < HELD_BYTES
+    }
+
+    /// Asks the server's known protocol first, then the others in the order of registration.
+    fn ask(&self, shared: &Shared, context: &ConversationContext, direction: Direction) -> Answer {
+        let known = shared.protocol_of(context.server_key);
+        let enabled = shared.config().protocols;
+        let order = known.into_iter().chain(
+            PARSED_PROTOCOLS.iter().copied().filter(|protocol| Some(*protocol) != known),
+        );
+        let mut perhaps = false;
+        for protocol in order.filter(|protocol| enabled.contains(*protocol)) {
+            let is_known = Some(protocol) == known;
+            match self.ask_one(context, protocol, direction, is_known) {
+                Answer::No => {}
+                Answer::Perhaps => perhaps = true,
+                answer => return answer,
+            }
+        }
+        if perhaps { Answer::Perhaps } else { Answer::No }
+    }
+
+    fn ask_one(
+        &self,
+        context: &ConversationContext,
+        protocol: L7Protocol,
+        direction: Direction,
+        is_known: bool,
+    ) -> Answer {
+        let mut perhaps = false;
+        for reversed in [false, true] {
+            if reversed && context.direction_known {
+                break;
+            }
+            let side = |direction: Direction| {
+                let as_if = if reversed { direction.opposite() } else { direction };
+                let server_port = if reversed { context.client_port } else { context.server_port };
+                let first = &self.first[direction.index()];
+                let cut = self.cut[direction.index()];
+                let transport = context.transport;
+                let context = ProbeContext { direction: as_if, transport, server_port, cut };
+                match first.is_empty() {
+                    true => Probe::Short,
+                    false => Parser::probe(protocol, first, &context),
+                }
+            };
+            match (side(direction), side(direction.opposite())) {
+                (Probe::Certain, other) if other != Probe::No => {
+                    return Answer::Protocol(protocol, reversed);
+                }
+                // The other direction was not recognised so far: it began in the middle.
+                (Probe::Certain, Probe::No) => return Answer::Protocol(protocol, reversed),
+                (Probe::Possible, Probe::Possible | Probe::Certain) => {
+                    return Answer::Protocol(protocol, reversed);
+                }
+                (Probe::Possible, Probe::Short) if is_known && !reversed => {
+                    return Answer::Protocol(protocol, reversed);
+                }
+                (Probe::Possible | Probe::Short, other) if other != Probe::No => perhaps = true,
+                _ => {}
+            }
+        }
+        if perhaps { Answer::Perhaps } else { Answer::No }
+    }
+}
+
+enum Answer {
+    /// This one; the flag: client and server are the other way round.
+    Protocol(L7Protocol, bool),
+    /// Some may be right, but the bytes so far do not tell.
+    Perhaps,
+    No,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! The compressed protocol: packets in zlib streams, one each.
+//!
+//! In: compressed packets. Out: their plain bytes, chunk by chunk. Never: a whole packet inflated
+//! at once.
+
+use miniz_oxide::inflate::stream::{InflateState, inflate};
+use miniz_oxide::{DataFormat, MZFlush, MZStatus};
+
+use crate::bytes::Reader;
+use crate::mysql::Frame;
+use crate::protocol::{Input, Step};
+
+/// Bytes inflated at a time.
+pub(crate) const CHUNK_BYTES: usize = 16 << 10;
+
+/// Length, number and plain length.
+const HEADER_BYTES: usize = 7;
+
+/// Cuts a compressed packet. One that was cut off is inflated as far as it goes.
+pub(crate) fn frame(input: Input<'_>) -> Step<Frame<'_>> {
+    let Some((length, plain_bytes)) = header(input.bytes) else {
+        return Step::Need(HEADER_BYTES);
+    };
+    let used = HEADER_BYTES + length;
+    if input.bytes.len() < used && !input.cut {
+        return Step::Need(used);
+    }
+    if !may_start(input.bytes) {
+        return Step::Lost;
+    }
+    let body = &input.bytes[HEADER_BYTES..used.min(input.bytes.len())];
+    let frame = Frame::Compressed { body, is_stored: plain_bytes == 0 };
+    Step::Frame { frame, used: used as u64 }
+}
+
+/// Whether a compressed packet may start here.
+pub(crate) fn may_start(bytes: &[u8]) -> bool {
+    match header(bytes) {
+        Some((length, 0)) => length > 0,
+        Some((length, plain_bytes)) => {
+            plain_bytes >= length / 2
+                && bytes.get(HEADER_BYTES).is_none_or(|method| *method == 0x78)
+        }
+        None => false,
+    }
+}
+
+/// Length and plain length.
+pub(crate) fn header(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut reader = Reader::new(bytes);
+    let length = reader.u24_le()? as usize;
+    let _seq = reader.u8()?;
+    Some((length, reader.u24_le()? as usize))
+}
+
+/// Inflates one zlib stream.
+pub(crate) struct Inflater<'a> {
+    state: Box<InflateState>,
+    rest: &'a [u8],
+    done: bool,
+}
+
+impl<'a> Inflater<'a> {
+    pub fn new(body: &'a [u8]) -> Self {
+        Self { state: InflateState::new_boxed(DataFormat::Zlib), rest: body, done: false }
+    }
+
+    /// The next plain bytes; `None` at the end, or where the stream is damaged or cut off.
+    pub fn next_chunk<'b>(&mut self, chunk: &'b mut [u8]) -> Option<&'b [u8]> {
+        if self.done {
+            return None;
+        }
+        let result = inflate(&mut self.state, self.rest, chunk, MZFlush::None);
+        self.rest = self.rest.get(result.bytes_consumed..).unwrap_or(&[]);
+        self.done = !matches!(result.status, Ok(MZStatus::Ok)) || result.bytes_written == 0;
+        (result.bytes_written > 0).then(|| &chunk[..result.bytes_written])
+    }
+}

@@ -1,0 +1,144 @@
+//! Recognises MySQL by its first bytes, with or without compression.
+
+use crate::mysql::packet::{self, HEADER_BYTES, Packet};
+use crate::mysql::{Wire, command, compression};
+use crate::protocol::Probe;
+use crate::segment::Direction;
+
+/// What the first bytes of a direction are.
+pub(crate) fn first_bytes(direction: Direction, first: &[u8]) -> Probe {
+    match plain(direction, first) {
+        Probe::No => compressed(direction, first),
+        probe => probe,
+    }
+}
+
+/// How packets are laid out, by the first of them.
+pub(crate) fn wire(direction: Direction, bytes: &[u8]) -> Option<Wire> {
+    match (plain(direction, bytes), compressed(direction, bytes)) {
+        (Probe::Certain | Probe::Possible, _) => Some(Wire::Plain),
+        (Probe::No, Probe::Certain | Probe::Possible) => Some(Wire::Compressed),
+        _ => None,
+    }
+}
+
+/// Whether a packet plausibly starts here.
+pub(crate) fn may_start(direction: Direction, bytes: &[u8]) -> bool {
+    matches!(plain(direction, bytes), Probe::Certain | Probe::Possible)
+}
+
+fn plain(direction: Direction, bytes: &[u8]) -> Probe {
+    let Some((body_bytes, seq)) = packet::header(bytes) else {
+        // The third byte of a length is nearly always 0.
+        return if bytes.get(2).is_none_or(|byte| *byte == 0) { Probe::Short } else { Probe::No };
+    };
+    let body = &bytes[HEADER_BYTES..];
+    let after = body.get(body_bytes..).unwrap_or(&[]);
+    let packet = Packet { seq, body: &body[..body_bytes.min(body.len())], body_bytes };
+    if body_bytes == 0 {
+        return Probe::No;
+    }
+    match direction {
+        Direction::ClientToServer => from_client(&packet, after),
+        Direction::ServerToClient => from_server(&packet, after),
+    }
+}
+
+fn from_client(packet: &Packet<'_>, after: &[u8]) -> Probe {
+    if packet.seq == 1 {
+        return match packet::capabilities(packet.body) {
+            Some(_) => Probe::Certain,
+            None if packet.body.len() < 32 && packet.body_bytes >= 32 => Probe::Short,
+            None => Probe::No,
+        };
+    }
+    if packet.seq != 0 {
+        return Probe::No;
+    }
+    let needed = packet.body_bytes.min(18);
+    if packet.body.len() < needed {
+        let known = packet.body.first().is_none_or(|command| command::name_of(*command).is_some());
+        return if known { Probe::Short } else { Probe::No };
+    }
+    match command::plausibility(packet) {
+        Some(true) => Probe::Certain,
+        Some(false) if after.is_empty() => Probe::Possible,
+        // Behind a command without response stands another command.
+        Some(false) => match packet::header(after) {
+            Some((_, 0)) | None => Probe::Possible,
+            Some(_) => Probe::No,
+        },
+        None => Probe::No,
+    }
+}
+
+fn from_server(packet: &Packet<'_>, after: &[u8]) -> Probe {
+    let Some(first) = packet.body.first() else { return Probe::Short };
+    let is_whole = packet.is_whole();
+    match (packet.seq, first) {
+        (0, 10) => match packet::greeting_version(packet.body) {
+            Some(_) => Probe::Certain,
+            None if !is_whole && packet.body.len() < 80 => Probe::Short,
+            None => Probe::No,
+        },
+        (_, 0xff) if packet.body_bytes >= 4 && packet.body_bytes < 1024 => error(packet),
+        (1..=8, 0) if packet.body_bytes >= 7 && packet.body_bytes < 512 => Probe::Possible,
+        (1..=8, 0xfe) if packet.body_bytes < 256 => Probe::Possible,
+        (1, _) if packet.body_bytes <= 4 => match packet::header(after) {
+            Some((_, 2)) => match after.get(HEADER_BYTES..HEADER_BYTES + 4) {
+                Some(b"\x03def") => Probe::Certain,
+                Some(_) => Probe::No,
+                None => Probe::Possible,
+            },
+            Some(_) => Probe::No,
+            None => Probe::Possible,
+        },
+        _ => Probe::No,
+    }
+}
+
+fn error(packet: &Packet<'_>) -> Probe {
+    let Some(code) = packet.body.get(1..3) else { return Probe::Short };
+    let code = u16::from_le_bytes([code[0], code[1]]);
+    let marked = packet.body.get(3) == Some(&b'#');
+    match (1000..5000).contains(&code) {
+        true if marked => Probe::Certain,
+        true => Probe::Possible,
+        false => Probe::No,
+    }
+}
+
+fn compressed(direction: Direction, bytes: &[u8]) -> Probe {
+    const OUTER_BYTES: usize = 7;
+    let Some((length, plain_bytes)) = compression::header(bytes) else {
+        return plain_start(bytes);
+    };
+    if length == 0 || !compression::may_start(bytes) {
+        return Probe::No;
+    }
+    let body = &bytes[OUTER_BYTES..];
+    let body = &body[..body.len().min(length)];
+    if plain_bytes == 0 {
+        return if length < HEADER_BYTES { Probe::No } else { plain(direction, body) };
+    }
+    if body.len() < 2 {
+        return Probe::Short;
+    }
+    if (u16::from(body[0]) << 8 | u16::from(body[1])) % 31 != 0 {
+        return Probe::No;
+    }
+    let mut chunk = [0; 64];
+    let mut inflater = compression::Inflater::new(body);
+    match inflater.next_chunk(&mut chunk) {
+        Some(inner) => match plain(direction, inner) {
+            Probe::Short => Probe::Possible,
+            probe => probe,
+        },
+        None if body.len() < length => Probe::Short,
+        None => Probe::No,
+    }
+}
+
+fn plain_start(bytes: &[u8]) -> Probe {
+    if bytes.get(2).is_none_or(|byte| *byte == 0) { Probe::Short } else { Probe::No }
+}

@@ -1,0 +1,145 @@
+//! Captures of a peer with its results, which are not part of the tree: which share of the facts
+//! that the peer states is found in our records. The rule is that of the captures' `score_l7.py`.
+
+use std::path::{Path, PathBuf};
+
+use l7::{Config, Record};
+
+use crate::{driver, pcap, script};
+
+/// Folders whose protocols this crate reads.
+const FOLDERS: [&str; 5] = ["http", "dns", "redis", "mysql", "postgre"];
+
+/// Captures of protocols that share a folder but are not read yet.
+const NOT_YET: [&str; 5] = ["grpc", "h2c", "http2", "httpv2", "mysql-none"];
+
+fn folder() -> Option<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peer-captures");
+    let path = std::env::var_os("DEEPFLOW_PEER_CAPTURES").map_or_else(beside, PathBuf::from);
+    path.is_dir().then_some(path)
+}
+
+fn captures(root: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = FOLDERS
+        .iter()
+        .filter_map(|name| std::fs::read_dir(root.join(name)).ok())
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "pcap"))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Texts that the peer's result states, as the scoring script takes them.
+fn facts(result: &str) -> Vec<String> {
+    let mut facts = Vec::new();
+    for line in result.lines() {
+        if line.starts_with('{') {
+            for key in ["request_resource", "endpoint", "response_execption", "request_type"] {
+                facts.extend(json_text(line, key));
+            }
+            for key in ["request_id", "sql_affected_rows"] {
+                facts.extend(json_number(line, key));
+            }
+            continue;
+        }
+        for key in ["method", "path", "host", "request", "request_type", "error", "endpoint"] {
+            facts.extend(debug_text(line, key));
+        }
+        for place in line.match_indices("PrioField { prio: ").map(|(at, _)| at) {
+            facts.extend(debug_text(&line[place..], "field"));
+        }
+    }
+    facts.retain(|fact| !matches!(fact.as_str(), "" | "0" | "None" | "null"));
+    facts.sort();
+    facts.dedup();
+    facts
+}
+
+fn json_text(line: &str, key: &str) -> Option<String> {
+    let start = line.find(&format!("\"{key}\":\""))? + key.len() + 4;
+    let mut text = String::new();
+    let mut chars = line[start..].chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some(text),
+            '\\' => match chars.next()? {
+                'n' => text.push('\n'),
+                't' => text.push('\t'),
+                'r' => text.push('\r'),
+                'u' => {
+                    let code: String = chars.by_ref().take(4).collect();
+                    text.extend(char::from_u32(u32::from_str_radix(&code, 16).ok()?));
+                }
+                other => text.push(other),
+            },
+            other => text.push(other),
+        }
+    }
+}
+
+fn json_number(line: &str, key: &str) -> Option<String> {
+    let start = line.find(&format!("\"{key}\":"))? + key.len() + 3;
+    let digits: String = line[start..].chars().take_while(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then_some(digits)
+}
+
+fn debug_text(line: &str, key: &str) -> Option<String> {
+    let start = line.find(&format!(" {key}: "))? + key.len() + 3;
+    let rest = line[start..].strip_prefix("Some(").unwrap_or(&line[start..]);
+    let rest = rest.strip_prefix('"')?;
+    Some(rest[..rest.find('"')?].to_owned())
+}
+
+fn shown(record: &Record) -> String {
+    let numbers = format!(
+        "{:?}\0{:?}\0{:?}",
+        record.request_id, record.response_code, record.sql_affected_rows
+    );
+    let texts = [
+        &record.request_type, &record.request_domain, &record.request_resource, &record.endpoint,
+        &record.response_exception, &record.response_result, &record.trace_id,
+        &record.trace_id_2, &record.span_id, &record.x_request_id_0, &record.x_request_id_1,
+    ];
+    texts.map(|text| text.to_string()).join("\0") + "\0" + &numbers
+}
+
+#[test]
+fn facts_of_the_peer_are_found() {
+    let Some(root) = folder() else {
+        eprintln!("skipped: no peer captures beside the checkout");
+        return;
+    };
+    let (mut total, mut found) = (0, 0);
+    let mut missing = Vec::new();
+    for path in captures(&root) {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if NOT_YET.iter().any(|start| name.starts_with(start)) {
+            continue;
+        }
+        let segments = pcap::read(&std::fs::read(&path).expect("a capture"));
+        let outcome = driver::run(&segments, Config::replay());
+        assert_eq!(outcome.left, (0, 0), "{name}: memory left");
+        if std::env::var_os("L7_SHOW").is_some_and(|show| name.contains(&*show.to_string_lossy())) {
+            for record in &outcome.records {
+                println!("{name}: {}", script::line(record));
+            }
+            println!("{name}: {:?} {} stats", outcome.drops, outcome.stats.len());
+        }
+        let Ok(result) = std::fs::read(path.with_extension("result")) else { continue };
+        let ours: Vec<String> =
+            outcome.records.iter().map(|record| shown(record).to_lowercase()).collect();
+        for fact in facts(&String::from_utf8_lossy(&result)) {
+            total += 1;
+            let wanted = fact.to_lowercase();
+            match ours.iter().any(|record| record.contains(&wanted)) {
+                true => found += 1,
+                false => missing.push(format!("{name}: {fact}")),
+            }
+        }
+    }
+    let few: Vec<_> = missing.iter().map(|line| line.chars().take(160).collect::<String>()).collect();
+    println!("{found} of {total} facts; missing: {few:#?}");
+    assert!(found * 100 >= total * 98, "{found} of {total} facts; missing: {few:#?}");
+}
