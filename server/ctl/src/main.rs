@@ -1,0 +1,2 @@
+//! Crate `ctl`.
+fn main() {}
