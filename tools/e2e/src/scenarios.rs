@@ -4,6 +4,7 @@ pub mod bad_input;
 pub mod counts;
 pub mod failures;
 pub mod protocols;
+pub mod replay;
 pub mod selfcheck;
 pub mod teardown;
 
@@ -36,6 +37,7 @@ pub struct Scenario {
 /// All of them, in the order in which `all` runs them.
 pub const ALL: &[Scenario] = &[
     Scenario { name: "selfcheck", run: selfcheck::run },
+    Scenario { name: "replay", run: replay::run },
     Scenario { name: "http", run: protocols::http },
     Scenario { name: "redis", run: protocols::redis },
     Scenario { name: "mysql", run: protocols::mysql },

@@ -10,6 +10,7 @@ mod lexer;
 mod modules;
 mod names;
 mod opening;
+mod packages;
 mod purity;
 mod sizes;
 mod tree;
@@ -55,6 +56,7 @@ pub fn run(root: &Path) -> Result<()> {
     let workspace = dependencies::Workspace::load(root)?;
     findings.extend(dependencies::check_law(&workspace));
     findings.extend(dependencies::check_reasons(&tree, &workspace)?);
+    findings.extend(packages::check(&tree)?);
     findings.extend(modules::check(&tree, &workspace.crate_roots));
     findings.extend(freshness::check(root, &tree)?);
     findings.sort();

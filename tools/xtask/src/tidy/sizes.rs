@@ -98,10 +98,7 @@ fn matching_brace(code: &[u8], open: usize) -> Option<usize> {
 
 /// Where the function begins whose body opens at `open`; `None` when it is another block.
 fn function_start(language: Language, code: &[u8], open: usize) -> Option<usize> {
-    let head_start = code[..open]
-        .iter()
-        .rposition(|byte| matches!(byte, b'{' | b'}' | b';'))
-        .map_or(0, |at| at + 1);
+    let head_start = head_start(&code[..open]);
     let head = std::str::from_utf8(&code[head_start..open]).ok()?;
     let blank = head.len() - head.trim_start().len();
     let start = head_start + blank;
@@ -111,6 +108,20 @@ fn function_start(language: Language, code: &[u8], open: usize) -> Option<usize>
         Language::JavaScript => javascript_head(head).then_some(start),
         Language::Other => None,
     }
+}
+
+/// Just after the last `{`, `}` or `;` that is not within parentheses or brackets.
+fn head_start(before: &[u8]) -> usize {
+    let mut depth = 0usize;
+    for (at, byte) in before.iter().enumerate().rev() {
+        match byte {
+            b')' | b']' => depth += 1,
+            b'(' | b'[' => depth = depth.saturating_sub(1),
+            b'{' | b'}' | b';' if depth == 0 => return at + 1,
+            _ => {}
+        }
+    }
+    0
 }
 
 fn rust_head(head: &str) -> bool {
@@ -159,6 +170,8 @@ mod tests {
     fn functions_are_measured_in_three_languages() {
         assert_eq!(findings("a.rs", &long("pub fn a(x: u8) -> u8", "x;", 69)), 1);
         assert_eq!(findings("a.rs", &long("pub fn a(x: u8) -> u8", "x;", 68)), 0);
+        assert_eq!(findings("a.rs", &long("fn a(x: [u8; 3]) -> [u8; 2]", "x;", 69)), 1);
+        assert_eq!(findings("a.js", &long("draw({ a, b }, c)", "x;", 69)), 1);
         assert_eq!(findings("a.c", &long("static int a(int x)", "x;", 69)), 1);
         assert_eq!(findings("a.c", &long("static int a(int x)", "x;", 68)), 0);
         assert_eq!(findings("a.js", &long("export function a(x)", "x;", 69)), 1);
