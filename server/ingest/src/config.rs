@@ -33,9 +33,13 @@ pub struct IngestConfig {
     pub segment_age_max: Duration,
     /// A segment is closed at so many bytes. Default 8 MiB.
     pub segment_bytes_max: u64,
+    /// A segment is closed at so many rows: it bounds the memory of an insert. Default 131 072.
+    pub segment_rows_max: u64,
     /// Bytes of the write-ahead log on disk; at the limit batches are taken no more and stay with
     /// the agents. Default 4 GiB.
     pub wal_bytes_max: u64,
+    /// Bytes of batches in memory on their way to the log, of all agents. Default 64 MiB.
+    pub memory_bytes_max: usize,
 }
 
 impl IngestConfig {
@@ -53,7 +57,9 @@ impl IngestConfig {
             fsync: true,
             segment_age_max: Duration::from_millis(300),
             segment_bytes_max: 8 << 20,
+            segment_rows_max: 131_072,
             wal_bytes_max: 4 << 30,
+            memory_bytes_max: 64 << 20,
         }
     }
 }

@@ -6,10 +6,26 @@
 //! by (agent, stream, sequence). Never: a row acknowledged and then lost or doubled, or memory
 //! that grows with what peers send.
 
+mod columns;
 mod config;
+mod data;
+mod endpoint;
 mod enrich;
+mod enrol;
+mod messages;
+mod server;
+mod session;
 mod sink;
+mod socket;
+mod stats;
+mod wal;
+mod writer;
+mod xxh64;
 
+pub use columns::trace_id_index;
 pub use config::IngestConfig;
 pub use enrich::{AgentRegistration, EndKey, EndTags, Enrich, EnrichError};
+pub use server::{IngestError, IngestHandle, start};
 pub use sink::{Sink, SinkError};
+pub use stats::{IngestStats, Refusal};
+pub use wal::WalError;
