@@ -153,6 +153,9 @@ impl Speaking {
 
     /// Ends everything.
     pub fn close(&mut self, scope: &mut Scope<'_>, now_ns: u64) {
+        for direction in [Direction::ClientToServer, Direction::ServerToClient] {
+            self.read_rest(scope, direction);
+        }
         let mark = Mark { time_ns: now_ns, ..Mark::default() };
         let (parser, mut pairing) = self.pairing(scope, mark);
         parser.close(&mut pairing);
@@ -216,8 +219,9 @@ impl Speaking {
             let (parser, mut pairing) = self.pairing(scope, mark_at(run.marks, at));
             let step = parser.step(run.direction, input, &mut pairing);
             if pairing.handover {
-                let mark = mark_at(run.marks, at);
-                self.close(scope, mark.time_ns);
+                let now_ns = mark_at(run.marks, at).time_ns;
+                self.readers = Default::default();
+                self.close(scope, now_ns);
                 return (run.bytes.len(), After::Handover);
             }
             let used = match step {
@@ -276,8 +280,20 @@ impl Speaking {
         next
     }
 
+    /// What is held of a direction is all that will be seen of its frame.
+    fn read_rest(&mut self, scope: &mut Scope<'_>, direction: Direction) {
+        let reader = &mut self.readers[direction.index()];
+        let buffer = std::mem::take(&mut reader.buffer);
+        let marks = std::mem::take(&mut reader.marks);
+        if !buffer.is_empty() {
+            let run = Run { direction, bytes: &buffer, marks: &marks, cut: true };
+            self.steps(scope, &run);
+        }
+    }
+
     /// Bytes were never seen, or were cut off.
     fn pass_gap(&mut self, scope: &mut Scope<'_>, direction: Direction, gap_bytes: u64, mark: Mark) {
+        self.read_rest(scope, direction);
         let reader = &mut self.readers[direction.index()];
         if reader.skip >= gap_bytes {
             if reader.skip != u64::MAX {
@@ -285,7 +301,7 @@ impl Speaking {
             }
             return;
         }
-        scope.shared.drops().gap_bytes += gap_bytes - reader.skip + reader.buffer.len() as u64;
+        scope.shared.drops().gap_bytes += gap_bytes - reader.skip;
         *reader = Reader { lost: true, ..Reader::default() };
         self.tell_lost(scope, direction, mark);
     }

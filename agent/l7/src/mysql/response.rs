@@ -184,7 +184,7 @@ impl Answering {
                 self.stage = Stage::Rows;
                 return self.packet(packet, out);
             }
-            (0x00, _) => self.ok(packet, out),
+            (0x00, command) => self.ok(packet, command, out),
             (0xfe, _) if packet.body_bytes < 9 => self.end_of_result(packet, out),
             // LOAD DATA LOCAL: the client sends the file, then comes the result.
             (0xfb, _) => self.stage = Stage::Head,
@@ -195,10 +195,12 @@ impl Answering {
         None
     }
 
-    fn ok(&mut self, packet: &Packet<'_>, out: &mut Pairing<'_>) {
+    fn ok(&mut self, packet: &Packet<'_>, command: Option<u8>, out: &mut Pairing<'_>) {
         let mut reader = Reader::new(packet.body.get(1..).unwrap_or(&[]));
         let affected = length_encoded(&mut reader);
-        if let Some(response) = &mut self.open {
+        let changes =
+            matches!(command, Some(command::QUERY | command::STMT_EXECUTE | command::STMT_BULK_EXECUTE));
+        if let Some(response) = self.open.as_mut().filter(|_| changes) {
             let before = response.affected_rows.unwrap_or(0);
             response.affected_rows = affected.map(|rows| before.saturating_add(rows));
         }

@@ -92,12 +92,10 @@ impl Postgresql {
                 Awaited::Query { .. } | Awaited::Sync => break,
             }
         }
-        if self.steps.is_empty() {
-            // The request was not seen.
-            self.answer = Some(out.mark);
-            let response = self.answered(ResponseStatus::Ok, rows, out);
-            out.lone_response(response);
-        }
+        // The request was not seen.
+        self.answer = Some(out.mark);
+        let response = self.answered(ResponseStatus::Ok, rows, out);
+        out.lone_response(response);
     }
 
     fn error(&mut self, error: &ServerError<'_>, out: &mut Pairing<'_>) {
