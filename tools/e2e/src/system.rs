@@ -78,7 +78,7 @@ impl Place {
              enrol_token_file: {}\n  own_ports: [\"{}\", \"{}\", \"{}\"]\n{more}",
             self.dial_port,
             data.display(),
-            server.join("enrol.token").display(),
+            find_token(&server).unwrap_or_else(|| server.join("enrol.token")).display(),
             self.dial_port,
             self.ingest_port,
             self.http_port,
@@ -159,6 +159,24 @@ impl Agent {
         command.arg("run").arg("-f").arg(configuration).args(["--liveness-port", "0"]);
         Ok(Self { process: Process::start("agent", &place.folder, &mut command)? })
     }
+}
+
+/// The enrolment token, wherever below its data folder the server keeps it.
+fn find_token(folder: &Path) -> Option<PathBuf> {
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).ok()?.flatten() {
+            let path = entry.path();
+            if path.ends_with("enrol.token") {
+                return Some(path);
+            }
+            // The engine's folders are large, and the token is not there.
+            if path.is_dir() && !path.ends_with("engine") {
+                folders.push(path);
+            }
+        }
+    }
+    None
 }
 
 fn command_line(id: u32) -> String {

@@ -23,7 +23,7 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     let place = Place::below(&context.programs, &context.folder, "system")?;
     let mut server = Server::alone(&place)?;
     garbage(&place)?;
-    stranger(context, &place, report)?;
+    strangers(context, &place, report)?;
     statements(&place, report)?;
     configurations(&place, report)?;
     taken_port(&place, report)?;
@@ -54,28 +54,45 @@ fn garbage(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// An agent with the identity of another server, and one with a wrong token.
-fn stranger(context: &Context, place: &Place, report: &mut Report) -> Result<()> {
+/// An agent with a wrong token, and one with the certificate of another server.
+fn strangers(context: &Context, place: &Place, report: &mut Report) -> Result<()> {
     let mut other = Place::below(&context.programs, &context.folder, "stranger")?;
+    let home_port = other.dial_port;
     other.dial_port = place.ingest_port;
     std::fs::create_dir_all(other.folder.join("server"))?;
     std::fs::write(other.folder.join("server/enrol.token"), "deepflow-not-a-token\n")?;
-    let mut agent = Agent::start(&other, "")?;
-    std::thread::sleep(Duration::from_secs(4));
-    agent.process.interrupt()?;
-    let said = agent.process.output().to_lowercase();
-    let clear = ["token", "refused", "enrol"].iter().any(|word| said.contains(word));
+    let said = agent_for_a_while(&other)?;
+    let clear = said.contains("token");
     report.check("a wrong token is refused in clear words", clear, last_line(&said));
+    std::fs::remove_dir_all(other.folder.join("server"))?;
+
+    // At home it gets a certificate; then it comes here with it.
+    other.dial_port = home_port;
+    let home = Server::alone(&other)?;
+    agent_for_a_while(&other)?;
+    let known = Telemetry::read(&other.http_address())?.agent.len();
+    report.check("at home it is known", known > 0, &format!("{known} metrics"));
+    drop(home);
+    other.dial_port = place.ingest_port;
+    let said = agent_for_a_while(&other)?;
+    let clear = ["certificate", "authority", "refused"].iter().any(|word| said.contains(word));
+    report.check("a foreign certificate is refused in clear words", clear, last_line(&said));
+
     let telemetry = Telemetry::read(&place.http_address())?;
-    let enrolled = telemetry.agent.len();
-    report.equal("metrics of an agent that was refused", enrolled, 0);
+    report.equal("metrics of agents that were refused", telemetry.agent.len(), 0);
     let refused = sum(&telemetry.server, "server_refused_total", "");
-    report.check(
-        "refusals are counted",
-        refused > 0 || said.contains("token"),
-        &refused.to_string(),
-    );
+    report.check("refusals are counted", refused > 0, &refused.to_string());
     Ok(())
+}
+
+/// Runs an agent for some seconds; what it said, in lower case.
+fn agent_for_a_while(place: &Place) -> Result<String> {
+    let mut agent = Agent::start(place, "")?;
+    std::thread::sleep(Duration::from_secs(5));
+    if agent.process.ended().is_none() {
+        agent.process.interrupt()?;
+    }
+    Ok(agent.process.output().to_lowercase())
 }
 
 fn statements(place: &Place, report: &mut Report) -> Result<()> {
