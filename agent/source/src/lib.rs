@@ -4,4 +4,5 @@
 //! Never: a look into payloads, a queue without a bound, a loss without a counter.
 
 pub mod bpf;
+pub mod packet;
 pub mod replay;

@@ -14,9 +14,9 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use self::pcap::Pcap;
+use self::pcap::{Dialect, Pcap};
 use self::pcapng::Pcapng;
-use self::reader::{Order, Reader};
+use self::reader::Reader;
 
 /// Bytes of a record above which a file is called damaged. The largest packets of Linux (BIG TCP)
 /// have 512 KiB.
@@ -119,12 +119,11 @@ impl<R: Read> Capture<R> {
         let mut reader = Reader::new(input);
         let magic = reader.magic()?;
         let format = match magic {
-            [0xd4, 0xc3, 0xb2, 0xa1] => Pcap::open(&mut reader, Order::Little, 1000, links)?,
-            [0xa1, 0xb2, 0xc3, 0xd4] => Pcap::open(&mut reader, Order::Big, 1000, links)?,
-            [0x4d, 0x3c, 0xb2, 0xa1] => Pcap::open(&mut reader, Order::Little, 1, links)?,
-            [0xa1, 0xb2, 0x3c, 0x4d] => Pcap::open(&mut reader, Order::Big, 1, links)?,
             pcapng::MAGIC => Format::Pcapng(Pcapng::open(&mut reader)?),
-            _ => return Err(ReplayError::Foreign { magic, hint: hint(magic) }),
+            _ => match Dialect::of(magic) {
+                Some(dialect) => Format::Pcap(Pcap::open(&mut reader, dialect, links)?),
+                None => return Err(ReplayError::Foreign { magic, hint: hint(magic) }),
+            },
         };
         Ok(Self { reader, format, links })
     }

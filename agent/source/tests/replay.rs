@@ -100,6 +100,19 @@ fn pcap_in_both_orders_and_units() {
 }
 
 #[test]
+fn records_of_the_patched_format_name_their_interface() {
+    for big in [false, true] {
+        let writer = Writer { big, out: Vec::new() };
+        let head = writer.u32(0xa1b2_cd34).u16(2).u16(4).u32(0).u32(0).u32(65535).u32(1);
+        let first = head.u32(7).u32(9).u32(3).u32(90).u32(4).u16(8).bytes(&[0, 0]).bytes(b"abc");
+        let (seen, error) = read(&first.out);
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!((seen[0].time_ns, seen[0].interface), (7_000_009_000, 4));
+        assert_eq!(seen[0].bytes, b"abc");
+    }
+}
+
+#[test]
 fn pcapng_in_both_orders_with_interfaces_of_their_own_clock() {
     for big in [false, true] {
         let (seen, error) = read(&pcapng(big));

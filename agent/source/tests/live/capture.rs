@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use source::bpf::{
-    BpfConfig, BpfCounters, BpfSource, Direction, Event, Hook, ProcessChange, SocketChange,
-    SocketEvent, Tuple, requirements,
+    BpfConfig, BpfCounters, BpfSource, Direction, Event, Hook, Mechanism, ProcessChange,
+    SocketChange, SocketEvent, Tuple, requirements,
 };
 
 /// One data event with its own payload.
@@ -57,7 +57,8 @@ impl Capture {
             println!("SKIPPED: {}: {}", missing.feature, missing.why_not);
             return None;
         }
-        let mut config = BpfConfig { trace_self: true, ..BpfConfig::default() };
+        let mut config =
+            BpfConfig { trace_self: true, mechanism: mechanism(), ..BpfConfig::default() };
         change(&mut config);
         let (source, reports) = BpfSource::load(config).expect("everything it needs is there");
         for report in &reports {
@@ -110,6 +111,14 @@ impl Capture {
 
     pub fn counters(&self) -> BpfCounters {
         self.source.counters().expect("counters can be read")
+    }
+}
+
+/// `DEEPFLOW_TEST_MECHANISM=tracepoint` runs the same tests on the other mechanism.
+fn mechanism() -> Mechanism {
+    match std::env::var("DEEPFLOW_TEST_MECHANISM").as_deref() {
+        Ok("tracepoint") => Mechanism::Tracepoint,
+        _ => Mechanism::Auto,
     }
 }
 

@@ -1,0 +1,267 @@
+//! Live packets: AF_PACKET with a memory-mapped TPACKET_V3 ring.
+//!
+//! In: the interfaces of this network namespace whose names match, those that appear later too.
+//! Out: borrowed frames with their time, interface and VLAN tag; what the kernel dropped. Never:
+//! the traffic of our own ports, a frame of the loopback twice, a copy.
+
+mod filter;
+mod interfaces;
+mod ring;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+pub use self::filter::OwnPort;
+pub use self::interfaces::{Interface, interfaces};
+use self::ring::{Ring, RingFrame};
+
+/// LINKTYPE_ value of frames that begin with an Ethernet header.
+pub const LINKTYPE_ETHERNET: u32 = 1;
+/// LINKTYPE_ value of frames that begin with an IP header.
+pub const LINKTYPE_RAW: u32 = 101;
+
+/// Decides by its name whether an interface is captured.
+pub type NameFilter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
+/// How often the list of interfaces is read again.
+const RESCAN: Duration = Duration::from_secs(5);
+
+/// Configuration of a capture.
+#[derive(Clone)]
+pub struct PacketConfig {
+    /// Which interfaces are captured (`inputs.cbpf.af_packet.interface_regex`).
+    pub interfaces: NameFilter,
+    /// Blocks of 1 MiB in the ring (`inputs.cbpf.af_packet.tunning.ring_blocks`).
+    pub ring_blocks: u32,
+    /// Bytes kept of a frame. The default holds the largest segments of offloading whole.
+    pub snap_bytes: u32,
+    /// Ports of our own, whose packets are left out whichever side they are on.
+    pub own_ports: Vec<OwnPort>,
+    /// Group of sockets that share the load, by flow hash; every member needs the same number.
+    pub fanout_group: Option<u16>,
+}
+
+impl Default for PacketConfig {
+    /// Every interface, 8 MiB.
+    fn default() -> Self {
+        Self {
+            interfaces: Arc::new(|_| true),
+            ring_blocks: 8,
+            snap_bytes: 65_600,
+            own_ports: Vec::new(),
+            fanout_group: None,
+        }
+    }
+}
+
+impl fmt::Debug for PacketConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PacketConfig")
+            .field("ring_blocks", &self.ring_blocks)
+            .field("snap_bytes", &self.snap_bytes)
+            .field("own_ports", &self.own_ports)
+            .field("fanout_group", &self.fanout_group)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why packets cannot be captured.
+#[derive(Debug, Error)]
+pub enum PacketError {
+    /// CAP_NET_RAW is missing.
+    #[error(
+        "capturing packets needs CAP_NET_RAW: run as root, or `setcap cap_net_raw+ep` the program"
+    )]
+    Permission,
+    /// A system call failed.
+    #[error("{call} of the packet socket")]
+    Call {
+        /// Which one.
+        call: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl PacketError {
+    fn last(call: &'static str) -> Self {
+        Self::Call { call, source: io::Error::last_os_error() }
+    }
+}
+
+/// A frame in the ring.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// When the kernel saw it. unit ns since the epoch, clock: realtime
+    pub time_ns: u64,
+    /// Index of the interface.
+    pub nic: u32,
+    /// [`LINKTYPE_ETHERNET`] or [`LINKTYPE_RAW`].
+    pub link_type: u32,
+    /// VLAN id of a tag that the kernel took off.
+    pub vlan: Option<u16>,
+    /// Length before it was cut to `snap_bytes`.
+    pub wire_bytes: u32,
+    /// Whether this host sends it.
+    pub is_outgoing: bool,
+    /// The frame.
+    pub bytes: &'a [u8],
+}
+
+/// What became of packets since the capture was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketStats {
+    /// Frames handed out.
+    pub frames: u64,
+    /// Frames that the kernel saw and let through the filter, dropped ones among them.
+    pub kernel_packets: u64,
+    /// Frames dropped by the kernel because the ring was full (`capture_kernel`).
+    pub kernel_drops: u64,
+    /// Times that the ring was full.
+    pub kernel_freezes: u64,
+    /// Frames of interfaces whose link type is neither Ethernet nor raw IP
+    /// (`packet_unsupported`).
+    pub unsupported_link: u64,
+}
+
+/// A running capture.
+#[derive(Debug)]
+pub struct AfPacket {
+    ring: Ring,
+    config: PacketConfig,
+    /// By index: whether its frames are wanted.
+    wanted: HashMap<u32, bool>,
+    loopbacks: Vec<u32>,
+    scanned: Instant,
+    stats: PacketStats,
+}
+
+impl AfPacket {
+    /// Opens the ring and starts to capture.
+    pub fn open(config: PacketConfig) -> Result<Self, PacketError> {
+        let ring = Ring::open(config.ring_blocks)?;
+        let mut capture = Self {
+            ring,
+            config,
+            wanted: HashMap::new(),
+            loopbacks: Vec::new(),
+            scanned: Instant::now(),
+            stats: PacketStats::default(),
+        };
+        capture.scan()?;
+        capture.ring.start(capture.config.fanout_group)?;
+        Ok(capture)
+    }
+
+    /// Hands out the frames that have come, waiting for the first up to `timeout`. Returns their
+    /// number.
+    pub fn poll(
+        &mut self,
+        timeout: Duration,
+        on_frame: &mut dyn FnMut(Frame<'_>),
+    ) -> Result<usize, PacketError> {
+        if self.scanned.elapsed() >= RESCAN {
+            self.scan()?;
+        }
+        if !self.ring.wait(timeout)? {
+            return Ok(0);
+        }
+        let Self { ring, config, wanted, stats, .. } = self;
+        let before = stats.frames;
+        while ring.read_block(&mut |frame| {
+            let is_wanted = *wanted.entry(frame.nic).or_insert_with(|| {
+                interfaces::name(frame.nic).is_some_and(|n| (config.interfaces)(&n))
+            });
+            if !is_wanted {
+                return;
+            }
+            let Some(link_type) = link_type(frame.hardware) else {
+                stats.unsupported_link += 1;
+                return;
+            };
+            stats.frames += 1;
+            on_frame(frame.with(link_type));
+        }) {}
+        Ok((self.stats.frames - before) as usize)
+    }
+
+    /// What became of packets so far.
+    pub fn stats(&mut self) -> Result<PacketStats, PacketError> {
+        let kernel = self.ring.statistics()?;
+        self.stats.kernel_packets += kernel.packets;
+        self.stats.kernel_drops += kernel.drops;
+        self.stats.kernel_freezes += kernel.freezes;
+        Ok(self.stats)
+    }
+
+    /// Indexes of the interfaces that are captured now, in order.
+    pub fn captured(&self) -> Vec<u32> {
+        let mut out: Vec<u32> =
+            self.wanted.iter().filter(|(_, wanted)| **wanted).map(|(nic, _)| *nic).collect();
+        out.sort_unstable();
+        out
+    }
+
+    /// Reads the list of interfaces and, when it changed, gives the kernel a new filter. An
+    /// interface that appears between two scans is looked up with its first frame.
+    fn scan(&mut self) -> Result<(), PacketError> {
+        self.scanned = Instant::now();
+        let found = interfaces()?;
+        let wanted: HashMap<u32, bool> =
+            found.iter().map(|nic| (nic.index, (self.config.interfaces)(&nic.name))).collect();
+        let loopbacks: Vec<u32> =
+            found.iter().filter(|nic| nic.is_loopback).map(|nic| nic.index).collect();
+        if wanted != self.wanted || loopbacks != self.loopbacks {
+            let mut unwanted: Vec<u32> =
+                wanted.iter().filter(|(_, wanted)| !**wanted).map(|(nic, _)| *nic).collect();
+            unwanted.sort_unstable();
+            let filter = filter::Filter {
+                snap_bytes: self.config.snap_bytes,
+                loopbacks: &loopbacks,
+                unwanted: &unwanted,
+                own_ports: &self.config.own_ports,
+            };
+            self.ring.set_filter(&filter.program())?;
+            self.wanted = wanted;
+            self.loopbacks = loopbacks;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> RingFrame<'a> {
+    fn with(self, link_type: u32) -> Frame<'a> {
+        Frame {
+            time_ns: self.time_ns,
+            nic: self.nic,
+            link_type,
+            vlan: self.vlan,
+            wire_bytes: self.wire_bytes,
+            is_outgoing: self.packet_type == libc::PACKET_OUTGOING,
+            bytes: self.bytes,
+        }
+    }
+}
+
+/// Link type by the kind of device (ARPHRD_).
+fn link_type(hardware: u16) -> Option<u32> {
+    match hardware {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => Some(LINKTYPE_ETHERNET),
+        libc::ARPHRD_NONE
+        | ARPHRD_RAWIP
+        | libc::ARPHRD_PPP
+        | libc::ARPHRD_TUNNEL
+        | libc::ARPHRD_TUNNEL6
+        | libc::ARPHRD_SIT => Some(LINKTYPE_RAW),
+        _ => None,
+    }
+}
+
+/// Devices without a link layer, as modems are; not in the `libc` crate.
+const ARPHRD_RAWIP: u16 = 519;

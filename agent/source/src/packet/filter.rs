@@ -1,0 +1,225 @@
+//! The classic BPF program of the socket: what the kernel does not hand to us.
+//!
+//! Left out: outgoing frames of loopbacks (each is seen coming in, too), interfaces that are not
+//! captured, and our own ports. Frames that cannot be judged (later fragments, IPv6 with extension
+//! headers, two VLAN tags or more) are kept.
+
+use libc::sock_filter;
+
+/// Interfaces that the program can leave out; frames of further ones are left out after it.
+const MAX_UNWANTED: usize = 256;
+/// Own ports that the program can leave out.
+const MAX_PORTS: usize = 64;
+
+/// A port of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnPort {
+    /// TCP.
+    Tcp(u16),
+    /// UDP.
+    Udp(u16),
+}
+
+/// What the program is made of.
+pub(super) struct Filter<'a> {
+    pub(super) snap_bytes: u32,
+    pub(super) loopbacks: &'a [u32],
+    pub(super) unwanted: &'a [u32],
+    pub(super) own_ports: &'a [OwnPort],
+}
+
+impl Filter<'_> {
+    /// The program.
+    pub(super) fn program(&self) -> Vec<sock_filter> {
+        let mut asm = Assembler::default();
+        self.judge_interface(&mut asm);
+        let (tcp, udp) = self.ports();
+        if !tcp.is_empty() || !udp.is_empty() {
+            find_network(&mut asm);
+            find_transport(&mut asm);
+            judge_ports(&mut asm, Label::Tcp, &tcp);
+            judge_ports(&mut asm, Label::Udp, &udp);
+        }
+        asm.mark(Label::Accept);
+        asm.emit(RET, self.snap_bytes);
+        asm.mark(Label::Drop);
+        asm.emit(RET, 0);
+        asm.finish()
+    }
+
+    fn ports(&self) -> (Vec<u16>, Vec<u16>) {
+        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
+        for port in self.own_ports.iter().take(MAX_PORTS) {
+            match port {
+                OwnPort::Tcp(port) => tcp.push(*port),
+                OwnPort::Udp(port) => udp.push(*port),
+            }
+        }
+        (tcp, udp)
+    }
+
+    fn judge_interface(&self, asm: &mut Assembler) {
+        asm.emit(LD_W_ABS, AD_PACKET_TYPE);
+        asm.jump_unless(u32::from(libc::PACKET_OUTGOING), Label::NotOutgoing);
+        asm.emit(LD_W_ABS, AD_INTERFACE);
+        for nic in self.loopbacks {
+            asm.jump_if(*nic, Label::Drop);
+        }
+        asm.mark(Label::NotOutgoing);
+        asm.emit(LD_W_ABS, AD_INTERFACE);
+        for nic in self.unwanted.iter().take(MAX_UNWANTED) {
+            asm.jump_if(*nic, Label::Drop);
+        }
+    }
+}
+
+/// Leads to `V4` or `V6` with X at the network header.
+fn find_network(asm: &mut Assembler) {
+    asm.emit(LD_W_ABS, AD_HARDWARE_TYPE);
+    asm.jump_if(libc::ARPHRD_ETHER.into(), Label::Ethernet);
+    asm.jump_if(libc::ARPHRD_LOOPBACK.into(), Label::Ethernet);
+    asm.emit(LDX_IMM, 0);
+    asm.emit(LD_B_ABS, 0);
+    asm.emit(RSH, 4);
+    asm.jump_if(4, Label::V4);
+    asm.jump_if(6, Label::V6);
+    asm.jump(Label::Accept);
+    asm.mark(Label::Ethernet);
+    asm.emit(LDX_IMM, 14);
+    asm.emit(LD_H_ABS, 12);
+    asm.jump_if(0x0800, Label::V4);
+    asm.jump_if(0x86dd, Label::V6);
+    asm.jump_if(0x8100, Label::Vlan);
+    asm.jump_if(0x88a8, Label::Vlan);
+    asm.jump(Label::Accept);
+    asm.mark(Label::Vlan);
+    asm.emit(LDX_IMM, 18);
+    asm.emit(LD_H_ABS, 16);
+    asm.jump_if(0x0800, Label::V4);
+    asm.jump_if(0x86dd, Label::V6);
+    asm.jump(Label::Accept);
+}
+
+/// Leads to `Tcp` or `Udp` with X at the transport header.
+fn find_transport(asm: &mut Assembler) {
+    asm.mark(Label::V4);
+    asm.emit(LD_H_IND, 6);
+    asm.jump_if_any(0x1fff, Label::Accept); // a later fragment
+    asm.emit(LD_B_IND, 9);
+    asm.emit(ST, 0);
+    asm.emit(LD_B_IND, 0);
+    asm.emit(AND, 0x0f);
+    asm.emit(LSH, 2);
+    asm.emit(ADD_X, 0);
+    asm.emit(TAX, 0);
+    asm.jump(Label::Transport);
+    asm.mark(Label::V6);
+    asm.emit(LD_B_IND, 6);
+    asm.emit(ST, 0);
+    asm.emit(TXA, 0);
+    asm.emit(ADD, 40);
+    asm.emit(TAX, 0);
+    asm.mark(Label::Transport);
+    asm.emit(LD_MEM, 0);
+    asm.jump_if(libc::IPPROTO_TCP as u32, Label::Tcp);
+    asm.jump_if(libc::IPPROTO_UDP as u32, Label::Udp);
+    asm.jump(Label::Accept);
+}
+
+fn judge_ports(asm: &mut Assembler, label: Label, ports: &[u16]) {
+    asm.mark(label);
+    for offset in [0, 2] {
+        asm.emit(LD_H_IND, offset);
+        for port in ports {
+            asm.jump_if(u32::from(*port), Label::Drop);
+        }
+    }
+    asm.jump(Label::Accept);
+}
+
+/// A place in the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Label {
+    NotOutgoing,
+    Ethernet,
+    Vlan,
+    V4,
+    V6,
+    Transport,
+    Tcp,
+    Udp,
+    Accept,
+    Drop,
+}
+
+/// Writes instructions; far jumps are unconditional ones, since conditional ones reach 255 only.
+#[derive(Default)]
+struct Assembler {
+    code: Vec<sock_filter>,
+    jumps: Vec<(usize, Label)>,
+    labels: Vec<(Label, usize)>,
+}
+
+impl Assembler {
+    fn emit(&mut self, code: u16, k: u32) {
+        self.code.push(sock_filter { code, jt: 0, jf: 0, k });
+    }
+
+    fn mark(&mut self, label: Label) {
+        self.labels.push((label, self.code.len()));
+    }
+
+    fn jump(&mut self, label: Label) {
+        self.jumps.push((self.code.len(), label));
+        self.emit(JA, 0);
+    }
+
+    fn jump_if(&mut self, k: u32, label: Label) {
+        self.code.push(sock_filter { code: JEQ, jt: 0, jf: 1, k });
+        self.jump(label);
+    }
+
+    fn jump_unless(&mut self, k: u32, label: Label) {
+        self.code.push(sock_filter { code: JEQ, jt: 1, jf: 0, k });
+        self.jump(label);
+    }
+
+    fn jump_if_any(&mut self, bits: u32, label: Label) {
+        self.code.push(sock_filter { code: JSET, jt: 0, jf: 1, k: bits });
+        self.jump(label);
+    }
+
+    fn finish(mut self) -> Vec<sock_filter> {
+        for (at, label) in self.jumps {
+            let target = self.labels.iter().find(|(known, _)| *known == label);
+            let (_, to) = target.expect("every label jumped to is marked, further on");
+            self.code[at].k = (to - at - 1) as u32;
+        }
+        self.code
+    }
+}
+
+const LD_W_ABS: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+const LD_H_ABS: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
+const LD_B_ABS: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
+const LD_H_IND: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
+const LD_B_IND: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_IND) as u16;
+const LD_MEM: u16 = (libc::BPF_LD | libc::BPF_MEM) as u16;
+const LDX_IMM: u16 = (libc::BPF_LDX | libc::BPF_W | libc::BPF_IMM) as u16;
+const ST: u16 = libc::BPF_ST as u16;
+const ADD: u16 = (libc::BPF_ALU | libc::BPF_ADD | libc::BPF_K) as u16;
+const ADD_X: u16 = (libc::BPF_ALU | libc::BPF_ADD | libc::BPF_X) as u16;
+const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
+const LSH: u16 = (libc::BPF_ALU | libc::BPF_LSH | libc::BPF_K) as u16;
+const RSH: u16 = (libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K) as u16;
+const TAX: u16 = (libc::BPF_MISC | libc::BPF_TAX) as u16;
+const TXA: u16 = (libc::BPF_MISC | libc::BPF_TXA) as u16;
+const JA: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
+const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+const JSET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
+const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+
+/// Loads that read facts about the frame instead of its bytes.
+const AD_PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
+const AD_INTERFACE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_IFINDEX) as u32;
+const AD_HARDWARE_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_HATYPE) as u32;

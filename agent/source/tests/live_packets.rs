@@ -1,0 +1,234 @@
+//! Live capture on this machine: each packet of known traffic is seen once, whole, with its
+//! interface and VLAN tag; our own ports are not seen. Skipped without CAP_NET_RAW.
+
+#![expect(unsafe_code, reason = "a network namespace and raw frames for the veth test")]
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use source::packet::{
+    AfPacket, Frame, LINKTYPE_ETHERNET, OwnPort, PacketConfig, PacketError, interfaces,
+};
+
+/// A capture of the named interfaces, or `None` with a message where that is not allowed.
+fn open(names: &'static [&'static str], own_ports: Vec<OwnPort>) -> Option<AfPacket> {
+    let config = PacketConfig {
+        interfaces: Arc::new(|name| names.contains(&name)),
+        own_ports,
+        ..PacketConfig::default()
+    };
+    match AfPacket::open(config) {
+        Ok(capture) => Some(capture),
+        Err(error @ PacketError::Permission) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+        Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
+    }
+}
+
+/// Collects frames until `is_done`, at most for five seconds, and then for 200 ms more.
+fn collect(
+    capture: &mut AfPacket,
+    mut on_frame: impl FnMut(Frame<'_>),
+    is_done: impl Fn() -> bool,
+) {
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end && !is_done() {
+        capture.poll(Duration::from_millis(50), &mut on_frame).expect("poll");
+    }
+    let end = Instant::now() + Duration::from_millis(200);
+    while Instant::now() < end {
+        capture.poll(Duration::from_millis(20), &mut on_frame).expect("poll");
+    }
+}
+
+/// Ports and payload of an IPv4 packet of this protocol in an Ethernet frame.
+fn ipv4<'a>(frame: &Frame<'a>, protocol: u8) -> Option<(u16, u16, &'a [u8])> {
+    let ip = frame.bytes.get(14..).filter(|_| frame.bytes[12..14] == [8, 0])?;
+    if ip[9] != protocol {
+        return None;
+    }
+    let transport = &ip[usize::from(ip[0] & 15) * 4..];
+    let port = |at: usize| u16::from_be_bytes([transport[at], transport[at + 1]]);
+    let header = if protocol == 6 { usize::from(transport[12] >> 4) * 4 } else { 8 };
+    Some((port(0), port(2), &transport[header..]))
+}
+
+#[test]
+fn every_datagram_on_loopback_is_seen_once_and_our_own_not_at_all() {
+    const COUNT: usize = 2000;
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let own = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let (port, own_port) = (port_of(&receiver), port_of(&own));
+    let Some(mut capture) = open(&["lo"], vec![OwnPort::Udp(own_port)]) else { return };
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let started_ns = now_ns();
+    for n in 0..COUNT as u32 {
+        sender.send_to(&n.to_be_bytes(), ("127.0.0.1", port)).expect("send");
+        sender.send_to(b"own", ("127.0.0.1", own_port)).expect("send");
+    }
+    own.send_to(b"own", sender.local_addr().expect("address")).expect("send");
+    let mut seen: HashMap<u32, usize> = HashMap::new();
+    let mut owned = 0;
+    let total = std::cell::Cell::new(0);
+    collect(
+        &mut capture,
+        |frame| {
+            let Some((src, dst, payload)) = ipv4(&frame, 17) else { return };
+            assert_eq!(frame.link_type, LINKTYPE_ETHERNET);
+            if dst == port {
+                let n = u32::from_be_bytes(payload.try_into().expect("four bytes"));
+                *seen.entry(n).or_default() += 1;
+                total.set(total.get() + 1);
+                assert!(frame.time_ns >= started_ns && frame.time_ns <= now_ns());
+                assert_eq!(frame.wire_bytes as usize, frame.bytes.len());
+            }
+            owned += usize::from(dst == own_port || src == own_port);
+        },
+        || total.get() >= COUNT,
+    );
+    assert_eq!((seen.len(), total.get()), (COUNT, COUNT));
+    assert_eq!(owned, 0, "our own port");
+    let stats = capture.stats().expect("statistics");
+    assert_eq!(stats.kernel_drops, 0);
+    assert!(stats.frames >= COUNT as u64 && stats.kernel_packets >= stats.frames);
+}
+
+#[test]
+fn large_segments_on_loopback_are_captured_whole() {
+    const BYTES: usize = 4 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let port = listener.local_addr().expect("address").port();
+    let Some(mut capture) = open(&["lo"], vec![OwnPort::Tcp(1), OwnPort::Udp(1)]) else { return };
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("accept");
+        let mut buffer = vec![0; 1 << 20];
+        while stream.read(&mut buffer).expect("read") > 0 {}
+    });
+    let client = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
+        stream.write_all(&vec![7; BYTES]).expect("write");
+    });
+    let (mut largest, mut fins) = (0, 0);
+    let total = std::cell::Cell::new(0);
+    collect(
+        &mut capture,
+        |frame| {
+            let Some((src, dst, payload)) = ipv4(&frame, 6) else { return };
+            if dst != port && src != port {
+                return;
+            }
+            assert_eq!(frame.wire_bytes as usize, frame.bytes.len(), "captured whole");
+            if dst == port {
+                assert!(payload.iter().all(|byte| *byte == 7));
+                total.set(total.get() + payload.len());
+                largest = largest.max(frame.bytes.len());
+            }
+            fins += usize::from(frame.bytes[14 + 20 + 13] & 1);
+        },
+        || total.get() >= BYTES,
+    );
+    client.join().expect("client");
+    server.join().expect("server");
+    assert_eq!(total.get(), BYTES, "each segment once");
+    assert!(largest > 30_000, "segments of offloading: {largest}");
+    assert_eq!(fins, 2);
+}
+
+#[test]
+fn both_ends_of_a_pair_are_seen_with_their_tags() {
+    // SAFETY: no pointers; the namespace is this thread's alone, and `ip` inherits it.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        eprintln!("skipped: no network namespace of our own");
+        return;
+    }
+    let Some(mut capture) = open(&["va", "vb"], vec![OwnPort::Udp(9)]) else { return };
+    let ip = |arguments: &str| {
+        let status = Command::new("ip").args(arguments.split(' ')).status();
+        status.is_ok_and(|status| status.success())
+    };
+    // The pair appears after the capture began.
+    if !ip("link add va type veth peer name vb") || !ip("link set va up") || !ip("link set vb up") {
+        eprintln!("skipped: `ip` cannot make a veth pair");
+        return;
+    }
+    let index: HashMap<String, u32> =
+        interfaces().expect("interfaces").into_iter().map(|nic| (nic.name, nic.index)).collect();
+    let (va, vb) = (index["va"], index["vb"]);
+    send_frames(va, &[udp_frame(None, 53), udp_frame(Some(5), 53), udp_frame(None, 9)]);
+    send_frames(va, &[udp_frame(Some(5), 9)]);
+    let mut seen = Vec::new();
+    let count = std::cell::Cell::new(0);
+    collect(
+        &mut capture,
+        |frame| {
+            let tagged = frame.bytes[12..14] == [0x81, 0];
+            let udp = &frame.bytes[if tagged { 18 } else { 14 }..];
+            if udp.len() >= 28 && udp[0] == 0x45 && udp[9] == 17 && udp[12] == 192 {
+                let in_frame = tagged.then(|| u16::from(frame.bytes[15]));
+                let port = u16::from_be_bytes([udp[22], udp[23]]);
+                seen.push((frame.nic, frame.is_outgoing, frame.vlan.or(in_frame), port));
+                count.set(count.get() + 1);
+            }
+        },
+        || count.get() >= 4,
+    );
+    seen.sort_unstable();
+    let expected = [
+        (va, true, None, 53),
+        (va, true, Some(5), 53),
+        (vb, false, None, 53),
+        (vb, false, Some(5), 53),
+    ];
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    assert_eq!(capture.captured(), [va.min(vb), va.max(vb)]);
+}
+
+fn udp_frame(vlan: Option<u8>, port: u16) -> Vec<u8> {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 1]);
+    if let Some(id) = vlan {
+        frame.extend([0x81, 0, 0, id]);
+    }
+    frame.extend([8, 0, 0x45, 0, 0, 32, 0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+    frame.extend([0x9c, 0x40]);
+    frame.extend(port.to_be_bytes());
+    frame.extend([0, 12, 0, 0, 1, 2, 3, 4]);
+    frame.resize(60, 0);
+    frame
+}
+
+fn send_frames(nic: u32, frames: &[Vec<u8>]) {
+    // SAFETY: no pointers are passed.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
+    assert!(fd >= 0);
+    // SAFETY: the type consists of numbers, for which zeros are valid.
+    let mut to: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    to.sll_family = libc::AF_PACKET as u16;
+    to.sll_ifindex = nic as i32;
+    let length = size_of::<libc::sockaddr_ll>() as u32;
+    for frame in frames {
+        let (data, to) = (frame.as_ptr().cast(), (&raw const to).cast());
+        // SAFETY: pointers and lengths describe `frame` and `to`, which outlive the call.
+        let sent = unsafe { libc::sendto(fd, data, frame.len(), 0, to, length) };
+        assert_eq!(sent, frame.len() as isize);
+    }
+    // SAFETY: the descriptor is ours.
+    unsafe { libc::close(fd) };
+}
+
+fn port_of(socket: &UdpSocket) -> u16 {
+    socket.local_addr().expect("address").port()
+}
+
+fn now_ns() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.expect("a clock after 1970").as_nanos() as u64
+}
