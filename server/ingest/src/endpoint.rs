@@ -1,8 +1,11 @@
 //! The QUIC endpoint: accepts connections and sorts them by ALPN.
 
 use std::collections::HashMap;
-use std::io;
+use std::fs;
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,7 +23,7 @@ use schema::wire::{ALPN_DATA, ALPN_ENROL, AgentUuid, CloseCode, Configuration};
 use crate::enrich::Enrich;
 use crate::socket::{WatchedConnectionIds, WatchedSocket};
 use crate::stats::{Counters, Refusal};
-use crate::wal::Wal;
+use crate::wal::{Wal, WalError};
 use crate::{IngestConfig, IngestError, enrol, session};
 
 /// A handshake or a first message that takes longer is given up.
@@ -70,14 +73,7 @@ pub(crate) fn bind(
     let socket = UdpSocket::bind(config.listen).map_err(bind)?;
     let inner = TokioRuntime.wrap_udp_socket(socket).map_err(bind)?;
     let socket = Arc::new(WatchedSocket { inner, counters: counters.clone() });
-    let mut endpoint = EndpointConfig::default();
-    let counters = counters.clone();
-    endpoint.grease_quic_bit(false).cid_generator(move || {
-        Box::new(WatchedConnectionIds {
-            inner: quinn_proto::HashedConnectionIdGenerator::new(),
-            counters: counters.clone(),
-        })
-    });
+    let endpoint = endpoint_config(config, counters)?;
     quinn::Endpoint::new_with_abstract_socket(
         endpoint,
         Some(server),
@@ -85,6 +81,49 @@ pub(crate) fn bind(
         Arc::new(TokioRuntime),
     )
     .map_err(bind)
+}
+
+/// After a restart agents send packets of connections that are no more. They are told so at once
+/// (stateless reset, RFC 9000 §10.3) if the keys are those of the earlier run.
+fn endpoint_config(
+    config: &IngestConfig,
+    counters: &Arc<Counters>,
+) -> Result<EndpointConfig, IngestError> {
+    let path = config.wal_dir.join("reset.key");
+    let (reset_key, id_key) =
+        open_reset_keys(&path).map_err(|source| IngestError::Wal(WalError::Io { path, source }))?;
+    let reset_key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &reset_key);
+    let mut endpoint = EndpointConfig::new(Arc::new(reset_key));
+    let counters = counters.clone();
+    endpoint.grease_quic_bit(false).cid_generator(move || {
+        Box::new(WatchedConnectionIds {
+            inner: quinn_proto::HashedConnectionIdGenerator::from_key(id_key),
+            counters: counters.clone(),
+        })
+    });
+    Ok(endpoint)
+}
+
+/// Key of resets and key of connection ids; made at first start.
+fn open_reset_keys(path: &Path) -> io::Result<([u8; 32], u64)> {
+    let mut keys = [0; 40];
+    match fs::read(path) {
+        Ok(bytes) if bytes.len() == keys.len() => keys.copy_from_slice(&bytes),
+        _ => {
+            if let Some(dir) = path.parent() {
+                fs::create_dir_all(dir)?;
+            }
+            fs::File::open("/dev/urandom")?.read_exact(&mut keys)?;
+            let mut options = fs::OpenOptions::new();
+            let mut file =
+                options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+            file.write_all(&keys)?;
+        }
+    }
+    let (mut reset, mut id) = ([0; 32], [0; 8]);
+    reset.copy_from_slice(&keys[..32]);
+    id.copy_from_slice(&keys[32..]);
+    Ok((reset, u64::from_le_bytes(id)))
 }
 
 fn transport(config: &IngestConfig) -> TransportConfig {
