@@ -108,7 +108,7 @@ impl Conversation {
     }
 
     fn on_datagram(&mut self, shared: &mut Shared, segment: &Segment<'_>, out: &mut Output) {
-        let mark = Mark { time_ns: segment.time_ns, seq: 0, origin: segment.origin };
+        let mark = Mark { time_ns: segment.time_ns, seq: None, origin: segment.origin };
         let wire_bytes = u64::from(segment.wire_bytes).max(segment.payload.len() as u64);
         let cut_bytes = wire_bytes - segment.payload.len() as u64;
         let piece = Piece { gap_bytes: 0, bytes: segment.payload, cut_bytes, mark };

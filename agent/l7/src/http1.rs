@@ -119,10 +119,10 @@ impl Protocol for Http1 {
 
     fn resync(&self, direction: Direction, bytes: &[u8]) -> bool {
         let probe = match direction {
-            Direction::ClientToServer => head::probe_request(bytes, true),
+            Direction::ClientToServer => head::probe_request(bytes, false),
             Direction::ServerToClient => head::probe_response(bytes),
         };
-        probe == Probe::Certain
+        probe != Probe::No
     }
 
     fn lost(&mut self, direction: Direction, _out: &mut Pairing<'_>) {

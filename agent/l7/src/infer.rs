@@ -114,7 +114,8 @@ impl Undecided {
     }
 
     fn hold(&mut self, direction: Direction, piece: &Piece<'_>) {
-        let held = Ahead::new(piece.mark.seq, piece.bytes.to_vec(), piece.cut_bytes, piece.mark);
+        let seq = piece.mark.seq.unwrap_or(0);
+        let held = Ahead::new(seq, piece.bytes.to_vec(), piece.cut_bytes, piece.mark);
         self.held.push((direction, held));
         if self.cut[direction.index()] {
             return;

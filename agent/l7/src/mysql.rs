@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use schema::{L7Protocol, Text};
 
 pub(crate) use crate::mysql::command::is_statement;
-use crate::mysql::compression::Inflater;
+use crate::mysql::compression::{Compressed, Inflater};
 use crate::mysql::packet::Packet;
 use crate::mysql::response::Answering;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
@@ -77,13 +77,15 @@ struct Statement {
 struct Inner {
     bytes: Vec<u8>,
     skip: u64,
+    /// Bytes of it were not seen: the next packet starts with the next command.
+    lost: bool,
 }
 
 /// What was cut from the wire.
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
     Packet(Packet<'a>),
-    Compressed { body: &'a [u8], is_stored: bool },
+    Compressed(Compressed<'a>),
 }
 
 impl Protocol for Mysql {
@@ -92,7 +94,7 @@ impl Protocol for Mysql {
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
         match context.transport {
-            Transport::Tcp => probe::first_bytes(context.direction, first),
+            Transport::Tcp => probe::first_bytes(context.direction, first, context.cut),
             Transport::Udp => Probe::No,
         }
     }
@@ -124,19 +126,7 @@ impl Protocol for Mysql {
     fn pair(&mut self, direction: Direction, frame: Frame<'_>, out: &mut Pairing<'_>) {
         match frame {
             Frame::Packet(packet) => self.pair_packet(direction, &packet, out),
-            Frame::Compressed { body, is_stored: true } => {
-                self.pair_inner(direction, body, out);
-            }
-            Frame::Compressed { body, is_stored: false } => {
-                if !out.config.mysql_decompress {
-                    return;
-                }
-                let mut inflater = Inflater::new(body);
-                let mut chunk = [0; compression::CHUNK_BYTES];
-                while let Some(bytes) = inflater.next_chunk(&mut chunk) {
-                    self.pair_inner(direction, bytes, out);
-                }
-            }
+            Frame::Compressed(compressed) => self.pair_compressed(direction, &compressed, out),
         }
     }
 
@@ -183,6 +173,37 @@ impl Mysql {
         match direction {
             Direction::ClientToServer => self.from_client(packet, out),
             Direction::ServerToClient => self.from_server(packet, out),
+        }
+    }
+
+    fn pair_compressed(
+        &mut self,
+        direction: Direction,
+        compressed: &Compressed<'_>,
+        out: &mut Pairing<'_>,
+    ) {
+        let inner = &mut self.inner[direction.index()];
+        // Numbers start over with each command: 0 of the client, 1 of the server.
+        if inner.lost && compressed.seq > direction.index() as u8 {
+            return;
+        }
+        inner.lost = false;
+        let mut plain_bytes = 0;
+        if compressed.plain_bytes == 0 {
+            self.pair_inner(direction, compressed.body, out);
+        } else if out.config.mysql_decompress {
+            let mut inflater = Inflater::new(compressed.body);
+            let mut chunk = [0; compression::CHUNK_BYTES];
+            while let Some(bytes) = inflater.next_chunk(&mut chunk) {
+                plain_bytes += bytes.len();
+                self.pair_inner(direction, bytes, out);
+            }
+        }
+        if !compressed.is_whole || plain_bytes != compressed.plain_bytes {
+            if direction == Direction::ServerToClient {
+                self.answering.lost(out);
+            }
+            self.inner[direction.index()] = Inner { lost: true, ..Inner::default() };
         }
     }
 

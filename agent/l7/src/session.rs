@@ -77,7 +77,7 @@ pub(crate) struct SessionTable {
     expired: u64,
     by_id: BTreeMap<u64, Waiting>,
     held: VecDeque<(Key, Response)>,
-    /// More than one request was under way at a time.
+    /// A response came while more than one request was under way.
     pipelined: bool,
     /// Responses may be missing: their order says nothing until the conversation was quiet.
     suspect: bool,
@@ -134,7 +134,7 @@ impl Pairing<'_> {
         let mut record = Box::new(Record::new(self.protocol));
         record.start_ns = mark.time_ns;
         record.end_ns = mark.time_ns;
-        record.req_tcp_seq = mark.seq;
+        record.req_tcp_seq = mark.seq.unwrap_or(0);
         record.request_origin = mark.origin;
         record.is_tls = self.is_tls;
         record.captured_request_bytes = self.captured_bytes;
@@ -187,8 +187,11 @@ impl Pairing<'_> {
         self.stat(record.start_ns, &record.endpoint, StatKind::Request);
         let quiet = record.start_ns.saturating_sub(self.table.last_ns) >= QUIET_NS;
         self.table.last_ns = self.table.last_ns.max(record.start_ns);
-        if quiet {
+        if quiet && self.table.suspect {
             self.table.suspect = false;
+            while let Some(waiting) = self.table.by_order.pop_front() {
+                self.give_up(waiting.record, ResponseStatus::Unknown);
+            }
         }
         if let Some(response) = self.take_held(key, record.start_ns) {
             self.complete(record, response);
@@ -208,7 +211,6 @@ impl Pairing<'_> {
         let waiting = Waiting { record, tag };
         match key {
             Key::Order => {
-                self.table.pipelined |= !self.table.by_order.is_empty() && !self.table.suspect;
                 self.table.by_order.push_back(waiting);
             }
             Key::Id(id) => {
@@ -332,10 +334,10 @@ impl Pairing<'_> {
                     Some(_) => {}
                     None => return Found::Nothing,
                 }
-                match self.table.by_order.pop_front() {
-                    Some(waiting) => waiting,
-                    None => return Found::Nothing,
-                }
+                let Some(waiting) = self.table.by_order.pop_front() else { return Found::Nothing };
+                let next = self.table.by_order.front();
+                self.table.pipelined |= next.is_some_and(|next| next.record.start_ns < now_ns);
+                waiting
             }
             Key::Id(id) => match self.table.by_id.remove(&id) {
                 Some(waiting) => waiting,
@@ -345,13 +347,14 @@ impl Pairing<'_> {
         Found::Request(waiting.record)
     }
 
-    /// After a loss: of a client that waits for each response, only the last request can still
-    /// be answered.
+    /// After a loss: of a client that waits for each response, only the last request before a
+    /// response can be what it answers.
     fn settle_order(&mut self) {
         if !self.table.suspect || self.table.pipelined {
             return;
         }
-        while self.table.by_order.len() > 1 {
+        let now_ns = self.mark.time_ns;
+        while self.table.by_order.get(1).is_some_and(|next| next.record.start_ns <= now_ns) {
             if let Some(waiting) = self.table.by_order.pop_front() {
                 self.give_up(waiting.record, ResponseStatus::Unknown);
             }
@@ -468,7 +471,7 @@ fn fill_response(record: &mut Record, response: Response, end_ns: u64) {
     record.sql_affected_rows = response.affected_rows;
     record.x_request_id_1 = response.x_request_id;
     record.captured_response_bytes = response.captured_bytes;
-    record.resp_tcp_seq = response.mark.seq;
+    record.resp_tcp_seq = response.mark.seq.unwrap_or(0);
     record.response_origin = response.mark.origin;
     if record.version.is_empty() {
         record.version = response.version;

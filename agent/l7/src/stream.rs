@@ -12,8 +12,8 @@ use crate::segment::{Origin, Segment};
 pub(crate) struct Mark {
     /// unit ns since the Unix epoch
     pub time_ns: u64,
-    /// TCP sequence of the first byte; 0 where there is none.
-    pub seq: u32,
+    /// TCP sequence of the first byte, where there is one.
+    pub seq: Option<u32>,
     /// Who made them pass.
     pub origin: Origin,
 }
@@ -21,9 +21,7 @@ pub(crate) struct Mark {
 impl Mark {
     /// The mark of the byte `bytes` further on.
     pub fn advanced(mut self, bytes: u64) -> Self {
-        if self.seq != 0 {
-            self.seq = self.seq.wrapping_add(bytes as u32);
-        }
+        self.seq = self.seq.map(|seq| seq.wrapping_add(bytes as u32));
         self
     }
 }
@@ -114,7 +112,7 @@ impl Stream {
     pub fn place<'a>(&mut self, segment: &Segment<'a>, skippable: u64) -> Placed<'a> {
         let mark = Mark {
             time_ns: segment.time_ns,
-            seq: segment.seq.unwrap_or(0),
+            seq: segment.seq,
             origin: segment.origin,
         };
         let wire_bytes = segment.wire_bytes.max(segment.payload.len() as u32);
@@ -133,7 +131,7 @@ impl Stream {
         if wire_bytes == 0 {
             return Placed::Old;
         }
-        let mark = Mark { seq, ..mark };
+        let mark = Mark { seq: Some(seq), ..mark };
         let next = match self.next_seq {
             Some(next) => next,
             None => {

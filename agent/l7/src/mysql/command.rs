@@ -146,11 +146,12 @@ fn truncate(text: &mut Text, limit: usize) {
 /// parenthesis or a comment.
 pub(crate) fn is_statement(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
-    let looked = &text[..text.len().min(16)];
+    let looked = &text[..text.len().min(64)];
     let starts = text
         .first()
         .is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'(' | b'/' | b'-' | b'#'));
-    starts && looked.iter().all(|byte| *byte >= b' ' && *byte < 0x7f || byte.is_ascii_whitespace())
+    let is_text = |byte: &u8| *byte >= b' ' && *byte != 0x7f || byte.is_ascii_whitespace();
+    starts && looked.iter().all(is_text)
 }
 
 /// Whether a command packet's body has the form of its command, and if only few others could be

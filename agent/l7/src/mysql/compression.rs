@@ -10,6 +10,17 @@ use crate::bytes::Reader;
 use crate::mysql::Frame;
 use crate::protocol::{Input, Step};
 
+/// A compressed packet.
+#[derive(Debug)]
+pub(crate) struct Compressed<'a> {
+    pub seq: u8,
+    pub body: &'a [u8],
+    /// Length once inflated; 0: stored as it is.
+    pub plain_bytes: usize,
+    /// Nothing of the body was cut off.
+    pub is_whole: bool,
+}
+
 /// Bytes inflated at a time.
 pub(crate) const CHUNK_BYTES: usize = 16 << 10;
 
@@ -21,6 +32,7 @@ pub(crate) fn frame(input: Input<'_>) -> Step<Frame<'_>> {
     let Some((length, plain_bytes)) = header(input.bytes) else {
         return Step::Need(HEADER_BYTES);
     };
+    let seq = input.bytes[3];
     let used = HEADER_BYTES + length;
     if input.bytes.len() < used && !input.cut {
         return Step::Need(used);
@@ -29,7 +41,8 @@ pub(crate) fn frame(input: Input<'_>) -> Step<Frame<'_>> {
         return Step::Lost;
     }
     let body = &input.bytes[HEADER_BYTES..used.min(input.bytes.len())];
-    let frame = Frame::Compressed { body, is_stored: plain_bytes == 0 };
+    let is_whole = body.len() == length;
+    let frame = Frame::Compressed(Compressed { seq, body, plain_bytes, is_whole });
     Step::Frame { frame, used: used as u64 }
 }
 

@@ -5,17 +5,20 @@ use crate::mysql::{Wire, command, compression};
 use crate::protocol::Probe;
 use crate::segment::Direction;
 
-/// What the first bytes of a direction are.
-pub(crate) fn first_bytes(direction: Direction, first: &[u8]) -> Probe {
-    match plain(direction, first) {
-        Probe::No => compressed(direction, first),
+/// So much of a statement without its end is enough. unit byte
+const LONG_STATEMENT_BYTES: usize = 512;
+
+/// What the first bytes of a direction are. `cut`: more will not come.
+pub(crate) fn first_bytes(direction: Direction, first: &[u8], cut: bool) -> Probe {
+    match plain(direction, first, cut) {
+        Probe::No => compressed(direction, first, cut),
         probe => probe,
     }
 }
 
 /// How packets are laid out, by the first of them.
 pub(crate) fn wire(direction: Direction, bytes: &[u8]) -> Option<Wire> {
-    match (plain(direction, bytes), compressed(direction, bytes)) {
+    match (plain(direction, bytes, true), compressed(direction, bytes, true)) {
         (Probe::Certain | Probe::Possible, _) => Some(Wire::Plain),
         (Probe::No, Probe::Certain | Probe::Possible) => Some(Wire::Compressed),
         _ => None,
@@ -24,10 +27,10 @@ pub(crate) fn wire(direction: Direction, bytes: &[u8]) -> Option<Wire> {
 
 /// Whether a packet plausibly starts here.
 pub(crate) fn may_start(direction: Direction, bytes: &[u8]) -> bool {
-    matches!(plain(direction, bytes), Probe::Certain | Probe::Possible)
+    matches!(plain(direction, bytes, true), Probe::Certain | Probe::Possible)
 }
 
-fn plain(direction: Direction, bytes: &[u8]) -> Probe {
+fn plain(direction: Direction, bytes: &[u8], cut: bool) -> Probe {
     let Some((body_bytes, seq)) = packet::header(bytes) else {
         // The third byte of a length is nearly always 0.
         return if bytes.get(2).is_none_or(|byte| *byte == 0) { Probe::Short } else { Probe::No };
@@ -39,12 +42,12 @@ fn plain(direction: Direction, bytes: &[u8]) -> Probe {
         return Probe::No;
     }
     match direction {
-        Direction::ClientToServer => from_client(&packet, after),
+        Direction::ClientToServer => from_client(&packet, after, cut),
         Direction::ServerToClient => from_server(&packet, after),
     }
 }
 
-fn from_client(packet: &Packet<'_>, after: &[u8]) -> Probe {
+fn from_client(packet: &Packet<'_>, after: &[u8], cut: bool) -> Probe {
     if packet.seq == 1 {
         return match packet::capabilities(packet.body) {
             Some(_) => Probe::Certain,
@@ -60,8 +63,12 @@ fn from_client(packet: &Packet<'_>, after: &[u8]) -> Probe {
         let known = packet.body.first().is_none_or(|command| command::name_of(*command).is_some());
         return if known { Probe::Short } else { Probe::No };
     }
+    let is_whole = packet.is_whole();
     match command::plausibility(packet) {
-        Some(true) => Probe::Certain,
+        Some(true) if is_whole || packet.body.len() >= LONG_STATEMENT_BYTES => Probe::Certain,
+        Some(true) if cut => Probe::Possible,
+        Some(true) => Probe::Short,
+        Some(false) if !is_whole => Probe::Short,
         Some(false) if after.is_empty() => Probe::Possible,
         // Behind a command without response stands another command.
         Some(false) => match packet::header(after) {
@@ -108,7 +115,7 @@ fn error(packet: &Packet<'_>) -> Probe {
     }
 }
 
-fn compressed(direction: Direction, bytes: &[u8]) -> Probe {
+fn compressed(direction: Direction, bytes: &[u8], cut: bool) -> Probe {
     const OUTER_BYTES: usize = 7;
     let Some((length, plain_bytes)) = compression::header(bytes) else {
         return plain_start(bytes);
@@ -119,7 +126,7 @@ fn compressed(direction: Direction, bytes: &[u8]) -> Probe {
     let body = &bytes[OUTER_BYTES..];
     let body = &body[..body.len().min(length)];
     if plain_bytes == 0 {
-        return if length < HEADER_BYTES { Probe::No } else { plain(direction, body) };
+        return if length < HEADER_BYTES { Probe::No } else { plain(direction, body, cut) };
     }
     if body.len() < 2 {
         return Probe::Short;
@@ -130,7 +137,7 @@ fn compressed(direction: Direction, bytes: &[u8]) -> Probe {
     let mut chunk = [0; 64];
     let mut inflater = compression::Inflater::new(body);
     match inflater.next_chunk(&mut chunk) {
-        Some(inner) => match plain(direction, inner) {
+        Some(inner) => match plain(direction, inner, true) {
             Probe::Short => Probe::Possible,
             probe => probe,
         },

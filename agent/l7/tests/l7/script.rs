@@ -4,7 +4,6 @@
 //! case   := "tcp" | "udp"  server-port  [option…]
 //! line   := "@" µs  (">" | "<")  token…  ["cut=" bytes]        one segment
 //!         | "@" µs  (">" | "<")  "gap=" bytes                  bytes never seen
-//!         | "@" µs  "expire"
 //! token  := "text with \r \n \t \0 \\ \" \xNN" | hex digits | token "*" times
 //! ```
 
@@ -19,6 +18,8 @@ use crate::pcap::Captured;
 #[derive(Clone, Debug)]
 pub struct Script {
     pub segments: Vec<Captured>,
+    /// Some bytes were never seen.
+    pub has_gaps: bool,
 }
 
 const CLIENT: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 40_000);
@@ -36,6 +37,7 @@ impl Script {
         let middle = header.any(|option| option == "middle");
         let mut seqs = [u32::MAX - 100, 5000];
         let mut segments = Vec::new();
+        let mut has_gaps = false;
         if is_tcp && !middle {
             for side in 0..2 {
                 let mut syn = empty(0, side, server, Some(seqs[side].wrapping_sub(1)));
@@ -50,6 +52,7 @@ impl Script {
             rest = after.trim();
             let side = usize::from(rest.starts_with('<'));
             let (payload, cut_bytes, gap_bytes) = tokens(rest[1..].trim());
+            has_gaps |= gap_bytes > 0;
             let seq = is_tcp.then_some(seqs[side]);
             let wire_bytes = (payload.len() + cut_bytes) as u32;
             seqs[side] = seqs[side].wrapping_add(wire_bytes + gap_bytes as u32);
@@ -60,7 +63,7 @@ impl Script {
                 segments.push(segment);
             }
         }
-        Self { segments }
+        Self { segments, has_gaps }
     }
 }
 
