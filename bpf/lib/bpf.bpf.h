@@ -15,6 +15,8 @@ typedef _Bool bool;
 #define false 0
 #define NULL ((void *)0)
 
+struct task_struct;
+
 #define SEC(name) __attribute__((section(name), used))
 #define __always_inline inline __attribute__((always_inline))
 #define __noinline __attribute__((noinline))
@@ -50,6 +52,7 @@ static long (*bpf_probe_read_kernel)(void *dst, u32 bytes, const void *src) = (v
 static long (*bpf_probe_read_kernel_str)(void *dst, u32 bytes, const void *src) = (void *)115;
 static long (*bpf_ringbuf_output)(void *ring, void *data, u64 bytes, u64 flags) = (void *)130;
 static u64 (*bpf_ringbuf_query)(void *ring, u64 flags) = (void *)134;
+static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 
 /* Keeps the compiler from merging or moving accesses across it. */
 #define barrier() asm volatile("" ::: "memory")

@@ -13,5 +13,11 @@ const volatile u64 id_base = 1;            /* first socket or trace id of this r
 const volatile u32 id_stride = 1;          /* possible CPUs: ids of CPU n are base + n + k*stride */
 const volatile u32 wakeup_bytes = 1048576; /* data in the ring from which the reader is woken */
 
+const volatile u32 have_cast = 0; /* 1: bpf_rdonly_cast is there, see kernel.bpf.h */
+
+/* System call number -> enum df_hook, 0: none; the numbers differ between architectures. */
+#define HOOK_NUMBERS 512
+const volatile u8 hook_of_nr[HOOK_NUMBERS] = {};
+
 /* Raised by the loader when `excluded` changes; threads look themselves up again. */
 volatile u32 excluded_epoch = 1;

@@ -3,80 +3,133 @@
 #pragma once
 
 #include "../abi/event.h"
+#include "config.bpf.h"
 #include "kernel.bpf.h"
 
 /* A socket of IPv4 or IPv6, found by its descriptor. */
 struct sock_ref {
 	u64 sk;
+	u64 file;
 	u64 socket;
 	u64 inode;
-	u16 family;
 	u8 tcp_state;
 	u8 stream;
 };
 
-/* The file behind a descriptor of the current task, NULL if there is none. */
-static __always_inline struct file *file_of(s32 fd)
+/* The file behind a descriptor, NULL if there is none. */
+static __always_inline struct file *file_of(void **files, s32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct files_struct *files = NULL;
-	struct fdtable *table = NULL;
-	void **slots = NULL;
 	struct file *file = NULL;
 
 	if (fd < 0)
 		return NULL;
-	READ_FIELD(&files, task, files);
-	READ_FIELD(&table, files, fdt);
-	READ_FIELD(&slots, table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
+	if (have_cast)
+		return (struct file *)CAST(files + fd, struct llist_node)->next;
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
 	return file;
 }
 
-/*
- * Whether `file` is a socket of IPv4 or IPv6; fills `ref`. A file that is no socket has another
- * thing or nothing in private_data: a socket points back to its file.
- */
-static __always_inline bool sock_of_file(struct file *file, struct sock_ref *ref)
+/* What is read of struct socket_alloc at once: as many bytes as its last field in use needs. */
+#define SOCKET_BYTES 256
+
+static __always_inline void read_socket_fields(struct socket *socket, struct file **back,
+					       struct sock **sk, short *type, unsigned long *inode)
 {
-	struct socket *socket = NULL;
+	READ_FIELD(back, socket, file);
+	READ_FIELD(sk, socket, sk);
+	READ_FIELD(type, socket, type);
+	READ_FIELD(inode, (struct socket_alloc *)socket, vfs_inode.i_ino);
+}
+
+/*
+ * Whether `socket` is the socket of `file`; fills all of `ref` but the state. What is no socket
+ * does not point back to the file. The number of the inode tells sockets apart that lived at the
+ * same address. `scratch` is SOCKET_BYTES long and not kept, or NULL.
+ */
+static __always_inline bool read_socket(u64 address, struct file *file, void *scratch,
+					struct sock_ref *ref)
+{
+	const u64 at_inode = FIELD_OFFSET(struct socket_alloc, vfs_inode.i_ino);
+	struct socket *socket = (void *)address;
 	struct file *back = NULL;
 	struct sock *sk = NULL;
+	short type = 0;
+	unsigned long inode = 0;
+
+	if (scratch && at_inode <= SOCKET_BYTES - 8) {
+		/* One long read is cheaper than four short ones. */
+		u8 *bytes = scratch;
+
+		if (bpf_probe_read_kernel(bytes, at_inode + 8, socket))
+			return false;
+		back = *(struct file **)(bytes + FIELD_OFFSET(struct socket, file));
+		sk = *(struct sock **)(bytes + FIELD_OFFSET(struct socket, sk));
+		type = *(short *)(bytes + FIELD_OFFSET(struct socket, type));
+		inode = *(unsigned long *)(bytes + at_inode);
+	} else {
+		read_socket_fields(socket, &back, &sk, &type, &inode);
+	}
+	if (back != file)
+		return false;
+	ref->sk = (u64)sk;
+	ref->file = (u64)file;
+	ref->socket = address;
+	ref->inode = inode;
+	ref->stream = type == SOCK_STREAM;
+	return true;
+}
+
+/* Reads the state of a sock; false: it is not one of IPv4 or IPv6. */
+static __always_inline bool read_state(struct sock_ref *ref)
+{
+	struct sock *sk = (void *)ref->sk;
 	struct {
 		u16 family;
 		u8 state;
 		u8 pad;
 	} head = {};
-	short type = 0;
-	unsigned long inode = 0;
 
-	READ_FIELD(&socket, file, private_data);
-	if (!socket)
-		return false;
-	READ_FIELD(&back, socket, file);
-	if (back != file)
-		return false;
-	READ_FIELD(&sk, socket, sk);
-	/* skc_state follows skc_family in every kernel (checked at load by has_sock_layout). */
+	/* skc_state follows skc_family in every kernel since 2.6.33. */
 	bpf_probe_read_kernel(&head, sizeof(head), &sk->__sk_common.skc_family);
-	if (head.family != AF_INET && head.family != AF_INET6)
-		return false;
-	READ_FIELD(&type, socket, type);
-	READ_FIELD(&inode, (struct socket_alloc *)socket, vfs_inode.i_ino);
-	ref->sk = (u64)sk;
-	ref->socket = (u64)socket;
-	ref->inode = inode;
-	ref->family = head.family;
 	ref->tcp_state = head.state;
-	ref->stream = type == SOCK_STREAM;
+	return head.family == AF_INET || head.family == AF_INET6;
+}
+
+/* As sock_of_file, without helpers. */
+static __always_inline bool sock_of_file_cast(struct file *file, struct sock_ref *ref)
+{
+	void *private = CAST(file, struct file)->private_data;
+	struct socket_alloc *alloc;
+	struct sock *sk;
+	u16 family;
+
+	if (!private)
+		return false;
+	alloc = CAST(private, struct socket_alloc);
+	if (alloc->socket.file != file)
+		return false;
+	sk = alloc->socket.sk;
+	family = sk->__sk_common.skc_family;
+	if (family != AF_INET && family != AF_INET6)
+		return false;
+	ref->sk = (u64)sk;
+	ref->file = (u64)file;
+	ref->socket = (u64)private;
+	ref->inode = alloc->vfs_inode.i_ino;
+	ref->tcp_state = sk->__sk_common.skc_state;
+	ref->stream = alloc->socket.type == SOCK_STREAM;
 	return true;
 }
 
-static __always_inline bool sock_of_fd(s32 fd, struct sock_ref *ref)
+/* Whether `file` is a socket of IPv4 or IPv6; fills `ref`. */
+static __always_inline bool sock_of_file(struct file *file, void *scratch, struct sock_ref *ref)
 {
-	struct file *file = file_of(fd);
+	void *private = NULL;
 
-	return file && sock_of_file(file, ref);
+	if (have_cast)
+		return sock_of_file_cast(file, ref);
+	READ_FIELD(&private, file, private_data);
+	return private && read_socket((u64)private, file, scratch, ref) && read_state(ref);
 }
 
 /* Whether the descriptor being closed is the last that leads to `file`. */

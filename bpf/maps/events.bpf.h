@@ -35,16 +35,20 @@ static __always_inline void count_drop(enum df_drop reason)
 		*count += 1;
 }
 
-/*
- * Puts one record into the ring. The reader polls by a timer; it is woken only when much waits,
- * since a wakeup costs the traced program about a microsecond.
- */
-static __always_inline bool emit(void *record, u32 bytes)
+/* Flags for a record when much waits: wake the reader. Else it comes by its timer. */
+static __always_inline u64 wakeup_flags(void)
 {
-	u64 flags = BPF_RB_NO_WAKEUP;
+	return bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes ?
+		       BPF_RB_FORCE_WAKEUP :
+		       BPF_RB_NO_WAKEUP;
+}
 
-	if (bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
-		flags = BPF_RB_FORCE_WAKEUP;
+/*
+ * Puts one record into the ring. Most go without a wakeup, which costs the traced program about a
+ * microsecond.
+ */
+static __always_inline bool emit(void *record, u32 bytes, u64 flags)
+{
 	if (bpf_ringbuf_output(&events, record, bytes, flags) == 0)
 		return true;
 	count_drop(DF_DROP_RING_FULL);

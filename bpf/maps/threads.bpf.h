@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../abi/drops.h"
+#include "../abi/limits.h"
 #include "../lib/bpf.bpf.h"
 #include "../lib/config.bpf.h"
 #include "events.bpf.h"
@@ -12,7 +13,8 @@ struct call {
 	u64 mono_ns;  /* sends and connect: entry; else 0 */
 	u64 sk;       /* struct sock */
 	u64 inode;    /* number of the socket's inode: tells reused sock addresses apart */
-	u64 socket;   /* struct socket */
+	u64 file;     /* struct file, struct socket: to find the same socket sooner next time */
+	u64 socket;
 	u64 buf;      /* buffer, iovec array, msghdr or mmsghdr array in user memory */
 	u64 len;      /* bytes, or elements of the array */
 	u64 name;     /* sockaddr in user memory, 0: none */
@@ -33,6 +35,8 @@ struct thread {
 	u32 excluded;
 	u64 trace_id;     /* waits for a send to take it, 0: none */
 	u64 trace_socket; /* socket id from which trace_id's request came */
+	u64 comm_ns;      /* when `comm` was read, 0: never */
+	char comm[DF_COMM_BYTES];
 	struct call call;
 };
 
@@ -40,7 +44,7 @@ struct thread {
  * threads: tid & thread_mask -> struct thread. An array, since its lookup is inlined: a hash
  * insert, lookup and delete would triple the cost of a traced call. Taken at a thread's first
  * socket call, freed when the thread ends (process/exit.bpf.h). A slot held by another living
- * thread sends the newcomer to threads_spill. 120 bytes x min(pid_max, 65536) = 7.5 MiB at most.
+ * thread sends the newcomer to threads_spill. 152 bytes x min(pid_max, 65536) = 9.5 MiB at most.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -110,6 +114,8 @@ static __always_inline struct thread *thread_claim(u32 tid)
 	slot->tid = tid;
 	slot->epoch = 0;
 	slot->trace_id = 0;
+	slot->comm_ns = 0;
+	slot->call.file = 0;
 	slot->call.hook = 0;
 	return slot;
 }
@@ -127,6 +133,17 @@ static __always_inline void thread_free(u32 tid)
 	} else if (slot->spilled && !bpf_map_delete_elem(&threads_spill, &tid)) {
 		__sync_fetch_and_add(&slot->spilled, -1);
 	}
+}
+
+/* Forgets what a thread was before it ran another program. */
+static __always_inline void thread_renew(u32 tid)
+{
+	struct thread *thread = thread_find(tid);
+
+	if (!thread || thread->tid != tid)
+		return;
+	thread->trace_id = 0;
+	thread->comm_ns = 0;
 }
 
 /* Whether the process of this thread is left out. */

@@ -18,7 +18,7 @@ struct work {
 	u32 lost;       /* 1: the ring was full, the rest of the message is not tried */
 	u64 messages;   /* sendmmsg, recvmmsg: the next mmsghdr in user memory */
 	u32 flags;      /* sendmmsg, recvmmsg: df_flag of every message */
-	u32 pad;
+	u32 unasked_bytes; /* written since the ring was last asked how much waits */
 	struct df_data data; /* directly before the payload: they leave as one record */
 	u8 payload[2 * DF_CHUNK_BYTES]; /* filled to DF_CHUNK_BYTES; the rest is for the verifier */
 };

@@ -16,6 +16,13 @@ struct exec_ctx {
 	s32 old_pid;
 };
 
+/* Arguments of the same as a raw tracepoint with BTF. */
+struct raw_exec_ctx {
+	struct task_struct *task;
+	s64 old_pid;
+	struct linux_binprm *program;
+};
+
 struct exec_record {
 	struct df_process process;
 	char path[DF_PATH_BYTES];
@@ -29,26 +36,28 @@ static __always_inline void fill_process(struct df_process *process, enum df_eve
 	int parent_tgid = 0;
 
 	fill_event(&process->event, kind, hook, pid_tgid, -1, bpf_ktime_get_ns());
+	bpf_get_current_comm(process->event.comm, sizeof(process->event.comm));
 	READ_FIELD(&parent, task, real_parent);
 	READ_FIELD(&parent_tgid, parent, tgid);
 	process->parent_tgid = parent_tgid;
 }
 
-static __always_inline int on_exec(struct exec_ctx *ctx)
+static __always_inline int on_exec(const void *path)
 {
 	struct exec_record record = {};
+	u64 pid_tgid = bpf_get_current_pid_tgid();
 	u32 bytes;
 
-	fill_process(&record.process, DF_EVENT_EXEC, DF_HOOK_EXEC, bpf_get_current_pid_tgid());
-	bytes = bpf_probe_read_kernel_str(record.path, sizeof(record.path),
-					  (void *)ctx + (ctx->filename_location & 0xffff));
+	thread_renew((u32)pid_tgid);
+	fill_process(&record.process, DF_EVENT_EXEC, DF_HOOK_EXEC, pid_tgid);
+	bytes = bpf_probe_read_kernel_str(record.path, sizeof(record.path), path);
 	/* The count has the final 0 in it; a failure is negative. */
 	bytes -= 1;
 	opaque(bytes);
 	if (bytes >= DF_PATH_BYTES)
 		bytes = 0;
 	record.process.path_bytes = bytes;
-	emit(&record, sizeof(record.process) + bytes);
+	emit(&record, sizeof(record.process) + bytes, wakeup_flags());
 	return 0;
 }
 
@@ -68,6 +77,6 @@ static __always_inline int on_exit(void)
 		return 0;
 	fill_process(&record, DF_EVENT_EXIT, DF_HOOK_EXIT, pid_tgid);
 	READ_FIELD(&record.exit_code, task, exit_code);
-	emit(&record, sizeof(record));
+	emit(&record, sizeof(record), wakeup_flags());
 	return 0;
 }

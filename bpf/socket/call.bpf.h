@@ -2,33 +2,56 @@
 /* What the entry of a system call leaves for its exit. */
 #pragma once
 
+#include "../lib/caller.bpf.h"
 #include "../lib/sock.bpf.h"
 #include "../maps/threads.bpf.h"
+#include "../maps/work.bpf.h"
 
-/* The current thread's entry, for storing a call in; NULL: it is left out. */
-static __always_inline struct thread *thread_entering(u64 pid_tgid)
+/* How old a thread's name may be. It changes by prctl, mostly before the first socket call. */
+#define COMM_AGE_NS 50000000ULL
+
+/*
+ * The socket behind a descriptor, if it is one of IPv4 or IPv6. `thread` (may be NULL) remembers
+ * its last socket: while the file and the inode are the same, less is to be read.
+ */
+static __always_inline bool sock_of_fd(struct caller *caller, s32 fd, struct thread *thread,
+				       struct sock_ref *ref)
 {
-	struct thread *thread = thread_claim((u32)pid_tgid);
+	struct file *file = file_of(caller->files, fd);
+	struct work *work = work_here();
+	struct call *last;
 
-	if (!thread || thread_excluded(thread, pid_tgid >> 32))
-		return NULL;
-	return thread;
+	if (!file || !work)
+		return false;
+	if (have_cast)
+		return sock_of_file(file, NULL, ref);
+	if (!thread || thread->tid != caller_tid(caller) || thread->call.file != (u64)file)
+		return sock_of_file(file, work->payload, ref);
+	last = &thread->call;
+	if (!read_socket(last->socket, file, work->payload, ref) || ref->inode != last->inode ||
+	    ref->sk != last->sk)
+		return sock_of_file(file, work->payload, ref);
+	if (last->tcp_state != TCP_ESTABLISHED)
+		return read_state(ref);
+	ref->tcp_state = TCP_ESTABLISHED;
+	return true;
 }
 
-/* The current thread's entry if the call that ends now was stored by `hook`; forgets the call. */
-static __always_inline struct thread *thread_leaving(u64 pid_tgid, enum df_hook hook)
+/* The caller's entry, for storing a call in; NULL: it is left out. */
+static __always_inline struct thread *thread_entering(struct caller *caller,
+						      struct thread *thread)
 {
-	struct thread *thread = thread_find((u32)pid_tgid);
-
-	if (!thread || thread->tid != (u32)pid_tgid || thread->call.hook != hook)
+	if (!thread || thread->tid != caller_tid(caller))
+		thread = thread_claim(caller_tid(caller));
+	if (!thread || thread_excluded(thread, caller_tgid(caller)))
 		return NULL;
-	thread->call.hook = 0;
 	return thread;
 }
 
 static __always_inline void store_sock(struct call *call, struct sock_ref *ref)
 {
 	call->sk = ref->sk;
+	call->file = ref->file;
 	call->socket = ref->socket;
 	call->inode = ref->inode;
 	call->tcp_state = ref->tcp_state;
@@ -46,5 +69,14 @@ static __always_inline void fill_event(struct df_event *event, enum df_event_kin
 	event->tid = (u32)pid_tgid;
 	event->fd = fd;
 	event->mono_ns = mono_ns;
-	bpf_get_current_comm(event->comm, sizeof(event->comm));
+}
+
+/* Puts the thread's name into an event; reads it anew when it has got old. */
+static __always_inline void fill_comm(struct df_event *event, struct thread *thread, u64 now_ns)
+{
+	if (unlikely(now_ns - thread->comm_ns > COMM_AGE_NS)) {
+		bpf_get_current_comm(thread->comm, sizeof(thread->comm));
+		thread->comm_ns = now_ns;
+	}
+	__builtin_memcpy(event->comm, thread->comm, sizeof(event->comm));
 }

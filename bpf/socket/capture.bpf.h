@@ -10,16 +10,25 @@
 #define CAPTURE_STEPS 64
 #define CAPTURE_ROUNDS ((DF_IOVECS_MAX + DF_PAYLOAD_BYTES_MAX / DF_CHUNK_BYTES) / CAPTURE_STEPS + 1)
 
+#define ASK_BYTES 4096
+
 /* Sends what is in the payload as one record; false: the ring is full (counted). */
 static __always_inline bool flush_record(struct work *work)
 {
 	u32 bytes = work->fill_bytes;
+	u64 flags = BPF_RB_NO_WAKEUP;
 
 	opaque(bytes);
 	if (bytes > DF_CHUNK_BYTES)
 		return false;
 	work->data.payload_bytes = bytes;
-	if (!emit(&work->data, sizeof(work->data) + bytes))
+	/* Asking how much waits costs as much as a helper: once in 4 KiB is enough. */
+	work->unasked_bytes += sizeof(work->data) + bytes;
+	if (unlikely(work->unasked_bytes > ASK_BYTES)) {
+		work->unasked_bytes = 0;
+		flags = wakeup_flags();
+	}
+	if (!emit(&work->data, sizeof(work->data) + bytes, flags))
 		return false;
 	work->data.offset_bytes += bytes;
 	work->fill_bytes = 0;
@@ -116,4 +125,18 @@ __noinline int capture(void)
 	work->data.event.flags |= DF_FLAG_LAST;
 	flush_record(work);
 	return 0;
+}
+
+/* As capture(), for the common message: one buffer that fits into one record. */
+static __always_inline void capture_buffer(struct work *work)
+{
+	if (work->iov_left || work->left_bytes > work->base_bytes ||
+	    work->left_bytes > DF_CHUNK_BYTES) {
+		capture();
+		return;
+	}
+	if (work->left_bytes && !copy_some(work))
+		count_drop(DF_DROP_PAYLOAD_UNREADABLE);
+	work->data.event.flags |= DF_FLAG_LAST;
+	flush_record(work);
 }

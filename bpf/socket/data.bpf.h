@@ -7,14 +7,6 @@
 #include "capture.bpf.h"
 #include "entry.bpf.h"
 
-/* How the arguments of a call name the user's buffers. */
-enum shape {
-	SHAPE_BUFFER,   /* buf, bytes */
-	SHAPE_VECTOR,   /* iovec array, elements */
-	SHAPE_MESSAGE,  /* msghdr */
-	SHAPE_MESSAGES, /* mmsghdr array, elements */
-};
-
 /* The arguments of a data call, the same for all of them. */
 struct data_args {
 	s32 fd;
@@ -24,12 +16,41 @@ struct data_args {
 	u32 flags;
 };
 
+#define BIT(n) (1U << (n))
+#define EGRESS_HOOKS                                                                       \
+	(BIT(DF_HOOK_WRITE) | BIT(DF_HOOK_WRITEV) | BIT(DF_HOOK_SENDTO) | BIT(DF_HOOK_SENDMSG) | \
+	 BIT(DF_HOOK_SENDMMSG))
+
+static __always_inline enum df_direction direction_of(enum df_hook hook)
+{
+	return EGRESS_HOOKS >> hook & 1 ? DF_EGRESS : DF_INGRESS;
+}
+
+static __always_inline bool takes_vector(enum df_hook hook)
+{
+	return hook == DF_HOOK_READV || hook == DF_HOOK_WRITEV;
+}
+
+static __always_inline bool takes_message(enum df_hook hook)
+{
+	return hook == DF_HOOK_SENDMSG || hook == DF_HOOK_RECVMSG;
+}
+
+static __always_inline bool takes_messages(enum df_hook hook)
+{
+	return hook == DF_HOOK_SENDMMSG || hook == DF_HOOK_RECVMMSG;
+}
+
 /* Reads the next sequence number to be sent or to be read by the process. */
 static __always_inline u32 read_seq(u64 sk, enum df_direction direction)
 {
 	struct tcp_sock *tcp = (void *)sk;
 	u32 seq = 0;
 
+	if (have_cast) {
+		tcp = CAST(sk, struct tcp_sock);
+		return direction == DF_EGRESS ? tcp->write_seq : tcp->copied_seq;
+	}
 	if (direction == DF_EGRESS)
 		READ_FIELD(&seq, tcp, write_seq);
 	else
@@ -37,19 +58,19 @@ static __always_inline u32 read_seq(u64 sk, enum df_direction direction)
 	return seq;
 }
 
-static __always_inline int on_data_enter(enum df_hook hook, enum df_direction direction,
+static __always_inline int on_data_enter(struct caller *caller, enum df_hook hook,
 					 const struct data_args *args)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
+	enum df_direction direction = direction_of(hook);
+	struct thread *thread = thread_find(caller_tid(caller));
 	struct sock_ref ref = {};
-	struct thread *thread;
 	struct call *call;
 
-	if (pid_tgid >> 32 == self_tgid || args->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
+	if (args->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return 0;
-	if (!sock_of_fd(args->fd, &ref))
+	if (!sock_of_fd(caller, args->fd, thread, &ref))
 		return 0;
-	thread = thread_entering(pid_tgid);
+	thread = thread_entering(caller, thread);
 	if (!thread)
 		return 0;
 	call = &thread->call;
@@ -67,21 +88,23 @@ static __always_inline int on_data_enter(enum df_hook hook, enum df_direction di
 
 /*
  * The sequence number of the call's first byte. At entry it is known even if a FIN was read along
- * with the data (copied_seq counts the FIN), but not if the connection was still being made.
+ * with the data (copied_seq counts the FIN), but not if the connection was still being made. It
+ * lies before the end of what was told already if another thread used the socket meanwhile.
  */
-static __always_inline void fill_seq(struct df_data *data, const struct call *call,
-				     enum df_direction direction, u32 bytes)
+static __always_inline void fill_seq(struct df_data *data, struct socket_entry *entry,
+				     const struct call *call, enum df_direction direction,
+				     u32 bytes)
 {
-	u32 after = read_seq(call->sk, direction);
-	u32 moved = after - call->tcp_seq;
+	u32 *told = direction == DF_EGRESS ? &entry->sent_seq : &entry->received_seq;
+	u32 seq = call->tcp_seq;
 
-	data->tcp_seq = call->tcp_seq;
-	if (likely(moved == bytes))
-		return;
-	if (call->tcp_state == TCP_CLOSE || call->tcp_state == TCP_SYN_SENT)
-		data->tcp_seq = after - bytes;
-	else if (direction == DF_EGRESS || moved != bytes + 1)
+	if (unlikely(call->tcp_state == TCP_CLOSE || call->tcp_state == TCP_SYN_SENT)) {
+		seq = read_seq(call->sk, direction) - bytes;
+	} else if (*told && (s32)(seq - *told) < 0) {
 		data->event.flags |= DF_FLAG_SEQ_UNSURE;
+	}
+	data->tcp_seq = seq;
+	*told = seq + bytes;
 }
 
 /*
@@ -118,10 +141,10 @@ static __always_inline u64 open_message(struct work *work, u64 address)
 	return header.name;
 }
 
-/* Reports one message of `bytes` bytes whose buffers `work` already points at. */
-static __always_inline void report_message(struct work *work, struct thread *thread,
-					   struct socket_entry *entry,
-					   enum df_direction direction, u64 name, u32 bytes)
+/* Fills in one message of `bytes` bytes; false: its ports are left out. */
+static __always_inline bool fill_message(struct work *work, struct thread *thread,
+					 struct socket_entry *entry, enum df_direction direction,
+					 u64 name, u32 bytes)
 {
 	struct df_data *data = &work->data;
 	u32 limit = payload_bytes_max;
@@ -130,7 +153,7 @@ static __always_inline void report_message(struct work *work, struct thread *thr
 	if (name && data->tuple.protocol == IPPROTO_UDP) {
 		read_remote(name, &data->tuple);
 		if (ports_refused(data->tuple.local_port, data->tuple.remote_port))
-			return;
+			return false;
 	}
 	__sync_fetch_and_add(&entry->cap_seq, 1);
 	data->cap_seq = entry->cap_seq;
@@ -141,7 +164,7 @@ static __always_inline void report_message(struct work *work, struct thread *thr
 	work->left_bytes = bytes < limit ? bytes : limit;
 	if (data->event.flags & (DF_FLAG_NO_COPY | DF_FLAG_UNREADABLE))
 		work->left_bytes = 0;
-	capture();
+	return true;
 }
 
 /*
@@ -168,7 +191,8 @@ __noinline int report_next(void)
 				(void *)work->messages +
 					__builtin_offsetof(struct mmsghdr, bytes)))
 		return 1;
-	report_message(work, thread, entry, work->data.direction, name, bytes);
+	if (fill_message(work, thread, entry, work->data.direction, name, bytes))
+		capture();
 	work->data.tcp_seq += bytes;
 	work->messages += sizeof(struct mmsghdr);
 	return 0;
@@ -185,53 +209,54 @@ static __always_inline void report_messages(struct work *work, u64 messages, u32
 			return;
 }
 
-static __always_inline int on_data_exit(enum df_hook hook, enum df_direction direction,
-					enum shape shape, s64 ret)
+/* A data call of `thread` has ended with `ret` bytes or messages. */
+static __always_inline int on_data_exit(u64 pid_tgid, struct thread *thread, enum df_hook hook,
+					s64 ret)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = thread_leaving(pid_tgid, hook);
+	enum df_direction direction = direction_of(hook);
+	struct call *call = &thread->call;
+	u64 name = call->name;
 	struct socket_entry *entry;
+	struct df_data *data;
 	struct work *work;
-	struct call *call;
+	u64 mono_ns;
 
-	if (!thread || ret <= 0)
+	if (ret <= 0)
 		return 0;
-	call = &thread->call;
 	entry = entry_of(call->sk, call->inode);
 	work = work_here();
 	if (!entry || entry->skipped || !work)
 		return 0;
-	fill_event(&work->data.event, DF_EVENT_DATA, hook, pid_tgid, call->fd,
-		   direction == DF_EGRESS ? call->mono_ns : bpf_ktime_get_ns());
-	work->data.socket_id = entry->id;
-	work->data.direction = direction;
-	work->data.coroutine_id = 0;
-	work->data.tcp_seq = 0;
+	data = &work->data;
+	mono_ns = direction == DF_EGRESS ? call->mono_ns : bpf_ktime_get_ns();
+	fill_event(&data->event, DF_EVENT_DATA, hook, pid_tgid, call->fd, mono_ns);
+	fill_comm(&data->event, thread, mono_ns);
+	data->socket_id = entry->id;
+	data->direction = direction;
+	data->coroutine_id = 0;
+	data->tcp_seq = call->tcp_seq;
 	if (!entry->has_seq)
-		work->data.event.flags |= DF_FLAG_NO_SEQ;
-	else if (shape == SHAPE_MESSAGES)
-		work->data.tcp_seq = call->tcp_seq;
-	else
-		fill_seq(&work->data, call, direction, ret);
+		data->event.flags |= DF_FLAG_NO_SEQ;
+	else if (!takes_messages(hook))
+		fill_seq(data, entry, call, direction, ret);
 	if (direction == DF_INGRESS && call->stream && call->flags & MSG_TRUNC)
-		work->data.event.flags |= DF_FLAG_NO_COPY;
+		data->event.flags |= DF_FLAG_NO_COPY;
 	if (direction == DF_EGRESS && call->stream && call->flags & MSG_FASTOPEN)
 		entry->tuple.role = DF_ROLE_CONNECT;
 
-	if (shape == SHAPE_MESSAGES) {
+	if (takes_messages(hook)) {
 		report_messages(work, call->buf, ret);
 		return 0;
 	}
-	if (shape == SHAPE_MESSAGE) {
-		u64 name = open_message(work, call->buf);
-
-		report_message(work, thread, entry, direction, name, ret);
-		return 0;
+	if (takes_message(hook)) {
+		name = open_message(work, call->buf);
+	} else {
+		work->iov = call->buf;
+		work->iov_left = takes_vector(hook) ? call->len : 0;
+		work->base = call->buf;
+		work->base_bytes = takes_vector(hook) ? 0 : call->len;
 	}
-	work->iov = call->buf;
-	work->iov_left = shape == SHAPE_VECTOR ? call->len : 0;
-	work->base = call->buf;
-	work->base_bytes = shape == SHAPE_VECTOR ? 0 : call->len;
-	report_message(work, thread, entry, direction, call->name, ret);
+	if (fill_message(work, thread, entry, direction, name, ret))
+		capture_buffer(work);
 	return 0;
 }

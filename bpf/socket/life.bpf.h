@@ -13,47 +13,46 @@ static __always_inline void emit_socket(struct socket_entry *entry, enum df_even
 	struct df_socket record = {};
 
 	fill_event(&record.event, kind, hook, pid_tgid, fd, mono_ns);
+	bpf_get_current_comm(record.event.comm, sizeof(record.event.comm));
 	record.tuple = entry->tuple;
 	record.socket_id = entry->id;
 	record.result = result;
 	if (name && !record.tuple.remote_port)
 		read_remote(name, &record.tuple);
-	emit(&record, sizeof(record));
+	emit(&record, sizeof(record), wakeup_flags());
 }
 
-static __always_inline int on_connect_enter(s32 fd, u64 name)
+/* Stores a connect, or an accept on a listening socket (name 0). */
+static __always_inline int on_life_enter(struct caller *caller, enum df_hook hook, s32 fd,
+					 u64 name)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct thread *thread = thread_find(caller_tid(caller));
 	struct sock_ref ref = {};
-	struct thread *thread;
 
-	if (pid_tgid >> 32 == self_tgid || !sock_of_fd(fd, &ref))
+	if (!sock_of_fd(caller, fd, thread, &ref))
 		return 0;
-	thread = thread_entering(pid_tgid);
+	thread = thread_entering(caller, thread);
 	if (!thread)
 		return 0;
 	store_sock(&thread->call, &ref);
 	thread->call.mono_ns = bpf_ktime_get_ns();
 	thread->call.name = name;
 	thread->call.fd = fd;
-	thread->call.hook = DF_HOOK_CONNECT;
+	thread->call.hook = hook;
 	return 0;
 }
 
-static __always_inline int on_connect_exit(s64 ret)
+static __always_inline int on_connect_exit(u64 pid_tgid, struct thread *thread, s64 ret)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct thread *thread = thread_leaving(pid_tgid, DF_HOOK_CONNECT);
-	struct socket_entry *entry;
+	struct socket_entry *entry = entry_of(thread->call.sk, thread->call.inode);
 
-	if (!thread)
-		return 0;
-	entry = entry_of(thread->call.sk, thread->call.inode);
 	if (!entry)
 		return 0;
 	refresh_entry(entry, thread->call.sk);
 	if (ret == 0 || ret == -EINPROGRESS)
 		entry->tuple.role = DF_ROLE_CONNECT;
+	entry->sent_seq = 0;
+	entry->received_seq = 0;
 	if (!entry->skipped)
 		emit_socket(entry, DF_EVENT_CONNECT, DF_HOOK_CONNECT, pid_tgid, thread->call.fd,
 			    thread->call.mono_ns, ret, thread->call.name);
@@ -61,23 +60,19 @@ static __always_inline int on_connect_exit(s64 ret)
 }
 
 /* A new descriptor came out of accept or accept4. */
-static __always_inline int on_accept_exit(enum df_hook hook, s64 ret)
+static __always_inline int on_accept_exit(struct caller *caller, enum df_hook hook, s64 ret)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct socket_entry *entry;
 	struct sock_ref ref = {};
-	struct thread *thread;
 
-	if (ret < 0 || pid_tgid >> 32 == self_tgid || !sock_of_fd(ret, &ref))
-		return 0;
-	thread = thread_entering(pid_tgid);
-	if (!thread)
+	if (ret < 0 || !sock_of_fd(caller, ret, NULL, &ref))
 		return 0;
 	entry = entry_of(ref.sk, ref.inode);
 	if (!entry || entry->skipped)
 		return 0;
 	entry->tuple.role = DF_ROLE_ACCEPT;
-	emit_socket(entry, DF_EVENT_ACCEPT, hook, pid_tgid, ret, bpf_ktime_get_ns(), ret, 0);
+	emit_socket(entry, DF_EVENT_ACCEPT, hook, caller->pid_tgid, ret, bpf_ktime_get_ns(), ret,
+		    0);
 	return 0;
 }
 
@@ -85,21 +80,20 @@ static __always_inline int on_accept_exit(enum df_hook hook, s64 ret)
  * A descriptor is being closed. Only the last one of a socket ends it (fork and dup share it);
  * sockets that end with their process are told by its DF_EVENT_EXIT.
  */
-static __always_inline int on_close_enter(s32 fd)
+static __always_inline int on_close_enter(struct caller *caller, s32 fd)
 {
-	u64 pid_tgid = bpf_get_current_pid_tgid();
-	struct file *file = pid_tgid >> 32 == self_tgid ? NULL : file_of(fd);
+	struct file *file = file_of(caller->files, fd);
 	struct socket_entry *entry;
 	struct sock_ref ref = {};
 
-	if (!file || !sock_of_file(file, &ref))
+	if (!file || !sock_of_file(file, NULL, &ref))
 		return 0;
 	entry = find_entry(ref.sk, ref.inode);
 	if (!entry || !is_last_reference(file))
 		return 0;
 	if (!entry->skipped)
-		emit_socket(entry, DF_EVENT_CLOSE, DF_HOOK_CLOSE, pid_tgid, fd, bpf_ktime_get_ns(),
-			    0, 0);
+		emit_socket(entry, DF_EVENT_CLOSE, DF_HOOK_CLOSE, caller->pid_tgid, fd,
+			    bpf_ktime_get_ns(), 0, 0);
 	bpf_map_delete_elem(&sockets, &ref.sk);
 	return 0;
 }

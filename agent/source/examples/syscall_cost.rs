@@ -1,6 +1,6 @@
 //! What the hooks add to a system call, in nanoseconds.
 //!
-//! In: nothing; needs root. Out: a table of nanoseconds a call without hooks, with hooks but left
+//! In: `tracepoint` as an argument for that mechanism, else raw tracepoints; needs root. Out: a table of nanoseconds a call without hooks, with hooks but left
 //! out, and traced. Never: traffic beyond loopback.
 //!
 //! Each call is made cheap (data already there, or corked), so that the difference is not lost in
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use source::bpf::{BpfConfig, BpfCounters, BpfSource};
+use source::bpf::{BpfConfig, BpfCounters, BpfSource, Mechanism};
 
 const ROUNDS: usize = 9;
 const BATCHES: usize = 60;
@@ -65,7 +65,11 @@ fn undisturbed(mut values: Vec<i64>) -> i64 {
 
 /// Runs `work` with the hooks attached and a thread that reads their ring.
 fn traced(trace_self: bool, work: impl FnOnce()) -> BpfCounters {
-    let config = BpfConfig { trace_self, ring_bytes: 64 << 20, ..BpfConfig::default() };
+    let mechanism = match std::env::args().nth(1).as_deref() {
+        Some("tracepoint") => Mechanism::Tracepoint,
+        _ => Mechanism::RawTracepoint,
+    };
+    let config = BpfConfig { trace_self, mechanism, ..BpfConfig::default() };
     let (mut source, reports) = BpfSource::load(config).expect("BPF capture; run as root");
     for report in reports.iter().filter(|report| !report.attached) {
         println!("{report:?}");

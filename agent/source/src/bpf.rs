@@ -6,11 +6,11 @@
 
 use std::error::Error;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
-use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 
 pub mod abi;
 mod config;
@@ -19,6 +19,7 @@ mod hooks;
 mod load;
 mod reorder;
 mod requirements;
+mod ring;
 mod sys;
 mod tracefs;
 
@@ -27,7 +28,7 @@ pub use event::{
     Comm, Data, Direction, Event, Hook, ProcessChange, ProcessEvent, SocketChange, SocketEvent,
     SocketRole, Transport, Tuple,
 };
-pub use hooks::HookReport;
+pub use hooks::{HookReport, Mechanism};
 pub use reorder::Reorder;
 pub use requirements::{Requirement, requirements};
 
@@ -82,9 +83,9 @@ pub struct BpfCounters {
 /// Not shared between threads: one thread calls `poll` in a loop.
 pub struct BpfSource {
     // The order matters when dropped: first the hooks, then the reader, then the maps.
-    attachments: Vec<OwnedFd>,
+    attachments: Vec<hooks::Attachment>,
     wakeup: sys::WakeupWait,
-    ring: RingBuf<MapData>,
+    ring: ring::Ring,
     drops: PerCpuArray<MapData, u64>,
     excluded: HashMap<MapData, u32, u8>,
     excluded_epoch: Array<MapData, u32>,
@@ -191,17 +192,15 @@ impl BpfSource {
 
     /// Moves records from the ring to the reorder stage.
     fn take_records(&mut self) -> usize {
-        let mut taken = 0;
-        while taken < RECORDS_PER_ROUND {
-            let Some(record) = self.ring.next() else { break };
-            taken += 1;
-            self.counters.records += 1;
-            self.counters.record_bytes += record.len() as u64;
-            match Event::mono_ns(&record) {
-                Some(stamp_ns) => self.reorder.push(stamp_ns, &record),
-                None => self.counters.malformed += 1,
+        let Self { ring, counters, reorder, .. } = self;
+        let taken = ring.read(RECORDS_PER_ROUND, |record| {
+            counters.record_bytes += record.len() as u64;
+            match Event::mono_ns(record) {
+                Some(stamp_ns) => reorder.push(stamp_ns, record),
+                None => counters.malformed += 1,
             }
-        }
+        });
+        counters.records += taken as u64;
         taken
     }
 

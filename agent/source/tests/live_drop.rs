@@ -3,7 +3,7 @@
 //!
 //! In: root and a kernel that can do it; else SKIPPED is printed. Out: proof.
 
-use source::bpf::{BpfConfig, BpfSource, requirements};
+use source::bpf::{BpfConfig, BpfSource, Mechanism, requirements};
 
 #[test]
 fn nothing_stays_when_it_is_dropped() {
@@ -11,13 +11,20 @@ fn nothing_stays_when_it_is_dropped() {
         println!("SKIPPED: {}: {}", missing.feature, missing.why_not);
         return;
     }
+    for mechanism in [Mechanism::RawTracepoint, Mechanism::Tracepoint] {
+        check(mechanism);
+    }
+}
+
+fn check(mechanism: Mechanism) {
     let open = || std::fs::read_dir("/proc/self/fd").expect("procfs").count();
     let mounts = || std::fs::read_to_string("/proc/self/mountinfo").expect("procfs");
     let (before, mounts_before) = (open(), mounts());
-    let (source, reports) = BpfSource::load(BpfConfig::default()).expect("all is there");
+    let config = BpfConfig { mechanism, ..BpfConfig::default() };
+    let (source, reports) = BpfSource::load(config).expect("all is there");
     assert_eq!(reports.len(), 16);
     assert!(reports.iter().all(|report| report.attached && report.reason.is_empty()));
-    assert!(open() > before + 20, "a descriptor each program and map");
+    assert!(open() > before + 10, "a descriptor each program and map");
     drop(source);
     assert_eq!(open(), before);
     assert_eq!(mounts(), mounts_before, "a tracefs of our own is mounted nowhere");

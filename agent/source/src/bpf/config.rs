@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::abi;
 use super::event::Hook;
+use super::hooks::Mechanism;
 
 /// Settings of `BpfSource`; a change needs a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BpfConfig {
     /// Bytes of the ring between kernel and agent; rounded up to a power of two of at least 64 KiB.
-    /// The agent's RSS grows by twice this (the ring is mapped twice in a row).
+    /// All of it counts in the agent's RSS.
     pub ring_bytes: u32,
     /// Bytes copied of one system call, or of one message of it; at most 128 KiB.
     pub payload_bytes_max: u32,
@@ -29,6 +30,8 @@ pub struct BpfConfig {
     /// Sockets with a local or remote port in here are not traced
     /// (`inputs.ebpf.socket.kprobe.blacklist.ports`).
     pub ports_denied: Vec<RangeInclusive<u16>>,
+    /// How system calls are hooked.
+    pub mechanism: Mechanism,
     /// Hooks that are not attached.
     pub hooks_off: Vec<Hook>,
     /// How long events wait for those with earlier stamps; zero: order of the ring.
@@ -47,6 +50,7 @@ impl Default for BpfConfig {
             excluded_tgids: Vec::new(),
             ports_allowed: Vec::new(),
             ports_denied: Vec::new(),
+            mechanism: Mechanism::Auto,
             hooks_off: Vec::new(),
             reorder_hold: Duration::from_millis(20),
             reorder_bytes_max: 16 << 20,

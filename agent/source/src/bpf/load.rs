@@ -5,14 +5,15 @@
 
 use std::ops::RangeInclusive;
 
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use aya_obj::btf::BtfKind;
 
 use super::hooks::{self, HookReport};
 use super::reorder::Reorder;
 use super::requirements::{self, Requirement};
+use super::ring::Ring;
 use super::sys;
-use super::tracefs::TraceFs;
 use super::{BpfConfig, BpfCounters, BpfError, BpfSource, Clock, chain, map_error};
 
 /// The object's bytes, aligned for the ELF reader.
@@ -24,19 +25,29 @@ static OBJECT_V510: &Aligned<[u8]> =
 
 /// Slots of the `threads` map at most.
 const THREAD_SLOTS_MAX: u32 = 65_536;
+/// Helper number by which `bpf/lib/kernel.bpf.h` marks calls of `bpf_rdonly_cast`.
+const CAST_MARK: u32 = 0x0df0_ca57;
+/// BPF_JMP | BPF_CALL, and BPF_PSEUDO_KFUNC_CALL as source register.
+const CALL_OPCODE: u8 = 0x85;
+const KERNEL_FUNCTION: u8 = 0x20;
+/// System call numbers that the object's table holds.
+const HOOK_NUMBERS: usize = 512;
 /// Words of the `ports` map before the denied ones.
 const DENIED_FIRST_WORD: u32 = 1024;
 
 /// See `BpfSource::load`.
 pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
     require_basics()?;
-    let mut object = load_object(config)?;
-    sys::trim_heap();
+    let btf = Btf::from_sys_fs().map_err(|error| missing("kernel BTF", chain(&error)))?;
+    let mut object = load_object(config, &btf)?;
     let source = |what: &'static str, map: Option<Map>| -> Result<Map, BpfError> {
         map.ok_or_else(|| BpfError::Load(format!("the object has no map {what}")))
     };
-    let ring = RingBuf::try_from(source("events", object.take_map("events"))?)
-        .map_err(map_error("ring"))?;
+    let Map::RingBuf(events) = source("events", object.take_map("events"))? else {
+        return Err(BpfError::Load("the map events is not a ring".to_owned()));
+    };
+    let ring = Ring::new(events, config.ring_bytes_valid() as usize)
+        .map_err(|source| BpfError::Io { what: "ring", source })?;
     let drops = PerCpuArray::try_from(source("drops", object.take_map("drops"))?)
         .map_err(map_error("counters"))?;
     let mut excluded: HashMap<MapData, u32, u8> =
@@ -52,11 +63,11 @@ pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError
     fill_ports(&mut ports, 0, &config.ports_allowed)?;
     fill_ports(&mut ports, DENIED_FIRST_WORD, &config.ports_denied)?;
 
-    let tracefs = TraceFs::open().map_err(|error| missing("tracefs", error.to_string()))?;
     let wakeup = sys::WakeupWait::new(std::os::fd::AsFd::as_fd(&ring))
         .map_err(|source| BpfError::Io { what: "ring wait", source })?;
     let wanted = |hook| !config.hooks_off.contains(&hook);
-    let (attachments, reports) = hooks::attach(&mut object, &tracefs, wanted);
+    let (attachments, reports) = hooks::attach(&mut object, &btf, config.mechanism, &wanted);
+    drop(btf);
     if attachments.is_empty() {
         return Err(BpfError::NothingAttached(reports));
     }
@@ -89,7 +100,7 @@ fn missing(feature: &'static str, why_not: String) -> BpfError {
     BpfError::Missing(Requirement { feature, works: false, why_not, how_to_get })
 }
 
-fn load_object(config: &BpfConfig) -> Result<Ebpf, BpfError> {
+fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
     let cpus = sys::possible_cpus();
     let slots = thread_slots();
     let self_tgid = if config.trace_self { 0 } else { std::process::id() };
@@ -101,12 +112,13 @@ fn load_object(config: &BpfConfig) -> Result<Ebpf, BpfError> {
     let ring_bytes = config.ring_bytes_valid();
     let wakeup_bytes = ring_bytes / 8;
 
+    let hook_of_nr = hook_table(config);
+    let bytes = with_cast(&OBJECT_V510.0, btf);
+    let have_cast = u32::from(bytes.is_some());
+    // `new` reads the kernel's BTF once more and hides a failure: `btf` replaces that one.
     let mut loader = EbpfLoader::new();
-    // `new` reads the kernel's BTF and hides a failure: let go of that one, read it again.
-    loader.btf(None);
-    let btf = Btf::from_sys_fs().map_err(|error| missing("kernel BTF", chain(&error)))?;
     loader
-        .btf(Some(&btf))
+        .btf(Some(btf))
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global("self_tgid", &self_tgid, true)
         .override_global("payload_bytes_max", &payload_bytes_max, true)
@@ -116,11 +128,42 @@ fn load_object(config: &BpfConfig) -> Result<Ebpf, BpfError> {
         .override_global("id_base", &id_base, true)
         .override_global("id_stride", &cpus, true)
         .override_global("wakeup_bytes", &wakeup_bytes, true)
+        .override_global("have_cast", &have_cast, true)
+        .override_global("hook_of_nr", &hook_of_nr[..], true)
         .map_max_entries("events", ring_bytes)
         .map_max_entries("threads", slots)
         .map_max_entries("works", cpus)
         .map_max_entries("sockets", config.sockets_max.max(64));
-    loader.load(&OBJECT_V510.0).map_err(|error| BpfError::Load(chain(&error)))
+    loader
+        .load(bytes.as_deref().unwrap_or(&OBJECT_V510.0))
+        .map_err(|error| BpfError::Load(chain(&error)))
+}
+
+/// The object with its marked calls made calls of the kernel function `bpf_rdonly_cast`; `None` if
+/// the kernel has none (before 6.2), where the object reads by helpers.
+fn with_cast(object: &[u8], btf: &Btf) -> Option<Vec<u8>> {
+    let id = btf.id_by_type_name_kind("bpf_rdonly_cast", BtfKind::Func).ok()?;
+    let mut mark = [0; 8];
+    mark[0] = CALL_OPCODE;
+    mark[4..].copy_from_slice(&CAST_MARK.to_le_bytes());
+    let mut bytes = object.to_vec();
+    for instruction in bytes.chunks_exact_mut(8).filter(|instruction| *instruction == mark) {
+        instruction[1] = KERNEL_FUNCTION;
+        instruction[4..].copy_from_slice(&id.to_le_bytes());
+    }
+    Some(bytes)
+}
+
+/// Hook of each system call number, 0: none.
+fn hook_table(config: &BpfConfig) -> [u8; HOOK_NUMBERS] {
+    let mut table = [0; HOOK_NUMBERS];
+    for (hook, number) in hooks::syscall_numbers() {
+        let place = usize::try_from(number).ok().and_then(|number| table.get_mut(number));
+        if let Some(place) = place.filter(|_| !config.hooks_off.contains(&hook)) {
+            *place = hook.id();
+        }
+    }
+    table
 }
 
 /// Slots by the largest thread id, a power of two.
@@ -159,6 +202,7 @@ fn port_words(ranges: &[RangeInclusive<u16>]) -> Vec<(u32, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bpf::Hook;
 
     #[test]
     fn ports_become_bits() {
@@ -166,6 +210,15 @@ mod tests {
         assert_eq!(words.len(), 1024);
         let set: Vec<_> = words.into_iter().filter(|&(_, bits)| bits != 0).collect();
         assert_eq!(set, [(1, 1 << 16), (125, 0b11), (1023, 1 << 63)]);
+    }
+
+    #[test]
+    fn the_table_has_each_call_that_is_on() {
+        let config = BpfConfig { hooks_off: vec![Hook::Read], ..BpfConfig::default() };
+        let table = hook_table(&config);
+        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 13);
+        assert_eq!(table[usize::try_from(libc::SYS_write).expect("small")], Hook::Write.id());
+        assert_eq!(table[usize::try_from(libc::SYS_read).expect("small")], 0);
     }
 
     #[test]
