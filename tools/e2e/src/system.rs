@@ -63,7 +63,7 @@ impl Place {
     pub fn server_command(&self, verb: &str) -> Result<Command> {
         let mut command = Command::new(self.program("deepflow-server")?);
         command.arg(verb).arg("--data-dir").arg(self.folder.join("server"));
-        command.arg("--http-listen").arg(self.http_address());
+        command.arg("--listen").arg(self.http_address());
         command.arg("--ingest-listen").arg(format!("127.0.0.1:{}", self.ingest_port));
         Ok(command)
     }

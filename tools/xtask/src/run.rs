@@ -27,7 +27,12 @@ pub fn system(root: &Path, options: &[&str]) -> Result<()> {
         );
     }
     let server = release_folder(root).join("deepflow-server");
-    let error = Command::new(&server).arg("all-in-one").args(options).current_dir(root).exec();
+    let mut command = Command::new(&server);
+    command.arg("all-in-one").args(options).current_dir(root);
+    if !options.iter().any(|option| option.starts_with("--data-dir")) {
+        command.arg("--data-dir").arg(root.join("data"));
+    }
+    let error = command.exec();
     Err(error).with_context(|| format!("failed to start {}", server.display()))
 }
 
