@@ -19,137 +19,176 @@ import { fill, h, svg } from "./dom.js";
 
 const DEFAULT_HEIGHT = 168;
 const COLOURS = 8;
+const LEAST_DRAG_PIXELS = 6;
 
-/**
- * @param {ChartOptions} options
- */
-export function createChart(options) {
-  const height = options.height ?? DEFAULT_HEIGHT;
-  const plot = h("div", { class: "chart", role: "img", "aria-label": options.label });
-  const legend = h("ul", { class: "legend" });
-  const nothing = h("div", { class: "over-empty hidden" }, options.empty ?? "no data in this range");
-  const element = h("div", { class: "chart-frame" }, plot, nothing, legend);
+export class Chart {
+  #options;
+  #plot;
+  #legend = h("ul", { class: "legend" });
+  #nothing;
   /** @type {Map<string, string>} a label keeps its colour while the chart lives */
-  const slots = new Map();
-  /** @type {Set<string>} */
-  const off = new Set();
+  #slots = new Map();
+  /** @type {Set<string>} labels that the person switched off */
+  #off = new Set();
   /** @type {uPlot | null} */
-  let chart = null;
-  let shape = "";
+  #chart = null;
+  #shape = "";
   /** @type {{ times: number[], series: Series[] }} */
-  let shown = { times: [], series: [] };
-
-  const redraw = () => {
-    chart?.destroy();
-    chart = null;
-    draw();
+  #shown = { times: [], series: [] };
+  #dark = matchMedia("(prefers-color-scheme: dark)");
+  #redraw = () => {
+    this.#drop();
+    this.#draw();
   };
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  dark.addEventListener("change", redraw);
-  const watcher = new ResizeObserver(() => {
-    if (chart && plot.clientWidth > 0) chart.setSize({ width: plot.clientWidth, height });
-    else if (plot.clientWidth > 0) draw();
+  #watcher = new ResizeObserver(() => {
+    const width = this.#plot.clientWidth;
+    if (width === 0) return;
+    if (this.#chart) this.#chart.setSize({ width, height: this.#height });
+    else this.#draw();
   });
-  watcher.observe(plot);
 
-  /**
-   * @param {number[]} times
-   * @param {Series[]} series
-   */
-  function update(times, series) {
-    for (const { label, tone } of series) if (!slots.has(label)) slots.set(label, tone ?? `s${(slots.size % COLOURS) + 1}`);
-    shown = { times, series };
-    draw();
+  /** @param {ChartOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#plot = h("div", { class: "chart", role: "img", "aria-label": options.label });
+    this.#nothing = h("div", { class: "over-empty hidden" }, options.empty ?? "no data in this range");
+    this.element = h("div", { class: "chart-frame" }, this.#plot, this.#nothing, this.#legend);
+    this.#dark.addEventListener("change", this.#redraw);
+    this.#watcher.observe(this.#plot);
   }
 
-  function draw() {
-    if (plot.clientWidth === 0 || shown.times.length === 0) return;
-    const { times, series } = shown;
-    const visible = series.filter(({ label }) => !off.has(label));
-    const next = `${visible.map(({ label }) => label).join("\u0000")}`;
-    const data = /** @type {uPlot.AlignedData} */ ([times, ...lines(visible, options.stacked === true)]);
-    if (chart && next === shape) {
-      chart.setData(data);
-    } else {
-      chart?.destroy();
-      shape = next;
-      chart = new uPlot(config(visible), data, plot);
+  /**
+   * @param {number[]} times starts of buckets in seconds since the epoch
+   * @param {Series[]} series
+   */
+  update(times, series) {
+    for (const { label, tone } of series) {
+      if (!this.#slots.has(label)) this.#slots.set(label, tone ?? `s${(this.#slots.size % COLOURS) + 1}`);
     }
-    nothing.classList.toggle("hidden", series.some(({ values }) => values.some((value) => (value ?? 0) > 0)));
-    showLegend(null);
+    this.#shown = { times, series };
+    this.#draw();
+  }
+
+  destroy() {
+    this.#watcher.disconnect();
+    this.#dark.removeEventListener("change", this.#redraw);
+    this.#drop();
+  }
+
+  get #height() {
+    return this.#options.height ?? DEFAULT_HEIGHT;
+  }
+
+  #drop() {
+    this.#chart?.destroy();
+    this.#chart = null;
+  }
+
+  #draw() {
+    const { times, series } = this.#shown;
+    if (this.#plot.clientWidth === 0 || times.length === 0) return;
+    const visible = series.filter(({ label }) => !this.#off.has(label));
+    const shape = visible.map(({ label }) => label).join("\u0000");
+    const data = /** @type {uPlot.AlignedData} */ ([times, ...lines(visible, this.#options.stacked === true)]);
+    if (this.#chart && shape === this.#shape) {
+      this.#chart.setData(data);
+    } else {
+      this.#drop();
+      this.#shape = shape;
+      this.#chart = new uPlot(this.#config(visible), data, this.#plot);
+    }
+    this.#nothing.classList.toggle("hidden", series.some(({ values }) => values.some((value) => (value ?? 0) > 0)));
+    this.#showLegend(null);
   }
 
   /** @param {Series[]} visible @returns {uPlot.Options} */
-  function config(visible) {
-    const ordered = options.stacked ? [...visible].reverse() : visible;
-    const axis = { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+  #config(visible) {
+    const { stacked } = this.#options;
+    const ordered = stacked ? [...visible].reverse() : visible;
     return {
-      width: plot.clientWidth,
-      height,
+      width: this.#plot.clientWidth,
+      height: this.#height,
       padding: [8, 8, 0, 0],
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
-      scales: {
-        y: options.logarithmic
-          ? { distr: 3, range: (_, min, max) => [Math.max(1, (min || 1) / 1.5), Math.max(10, (max || 1) * 1.5)] }
-          : { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] },
-      },
-      axes: [
-        { ...axis, size: 24, space: 70, values: [[86400, "{MMM} {D}", null, null, null, null, null, null, 1], [60, "{HH}:{mm}", null, null, null, null, null, null, 1], [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]] },
-        { ...axis, size: 66, space: 34, ...(options.logarithmic ? { splits: (/** @type {uPlot} */ self) => decades(self.scales.y.min ?? 1, self.scales.y.max ?? 10), filter: (/** @type {uPlot} */ _, /** @type {number[]} */ splits) => splits } : {}), values: (_, ticks) => ticks.map((tick) => (tick === null ? null : options.format(tick))) },
-      ],
+      scales: { y: this.#scale() },
+      axes: this.#axes(),
       series: [{}, ...ordered.map(({ label }) => {
-        const stroke = colour(`--${slots.get(label)}`);
-        return { label, stroke, width: 1.5, points: { size: 4 }, ...(options.stacked ? { fill: `${stroke}40` } : {}) };
+        const stroke = colour(`--${this.#slots.get(label)}`);
+        return { label, stroke, width: 1.5, points: { size: 4 }, ...(stacked ? { fill: `${stroke}40` } : {}) };
       })],
-      bands: options.stacked ? ordered.slice(1).map((_, index) => ({ series: /** @type {[number, number]} */ ([index + 1, index + 2]) })) : [],
-      hooks: {
-        setCursor: [(self) => showLegend(self.cursor.idx ?? null)],
-        setSelect: [(self) => {
-          if (self.select.width < 6) return;
-          const [from, to] = [self.posToVal(self.select.left, "x"), self.posToVal(self.select.left + self.select.width, "x")];
-          self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          if (to - from >= 1) options.onZoom(Math.floor(from), Math.ceil(to));
-        }],
-      },
+      bands: stacked ? ordered.slice(1).map((_, index) => ({ series: /** @type {[number, number]} */ ([index + 1, index + 2]) })) : [],
+      hooks: { setCursor: [(self) => this.#showLegend(self.cursor.idx ?? null)], setSelect: [(self) => this.#zoom(self)] },
     };
   }
 
+  /** @returns {uPlot.Scale} */
+  #scale() {
+    if (!this.#options.logarithmic) return { range: (_, __, max) => [0, max > 0 ? max * 1.12 : 1] };
+    return { distr: 3, range: (_, min, max) => [Math.max(1, (min || 1) / 1.5), Math.max(10, (max || 1) * 1.5)] };
+  }
+
+  /** @returns {uPlot.Axis[]} */
+  #axes() {
+    const look = { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+    const { format, logarithmic } = this.#options;
+    /** @type {uPlot.Axis.Values} */
+    const clock = [
+      [86400, "{MMM} {D}", null, null, null, null, null, null, 1],
+      [60, "{HH}:{mm}", null, null, null, null, null, null, 1],
+      [1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1],
+    ];
+    /** @type {uPlot.Axis} */
+    const values = { ...look, size: 66, space: 34, values: (_, ticks) => ticks.map((tick) => (tick === null ? null : format(tick))) };
+    if (logarithmic) {
+      values.splits = (self) => decades(self.scales.y.min ?? 1, self.scales.y.max ?? 10);
+      values.filter = (_, splits) => splits;
+    }
+    return [{ ...look, size: 24, space: 70, values: clock }, values];
+  }
+
+  /** @param {uPlot} self */
+  #zoom(self) {
+    const { left, width } = self.select;
+    if (width < LEAST_DRAG_PIXELS) return;
+    const [from, to] = [self.posToVal(left, "x"), self.posToVal(left + width, "x")];
+    self.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (to - from >= 1) this.#options.onZoom(Math.floor(from), Math.ceil(to));
+  }
+
   /** @param {number | null} index bucket under the cursor; null = the newest that has passed */
-  function showLegend(index) {
-    if (legend.childElementCount !== shown.series.length) fill(legend, shown.series.map(() => h("li")));
-    shown.series.forEach(({ label, values }, position) => {
+  #showLegend(index) {
+    const { series } = this.#shown;
+    if (this.#legend.childElementCount !== series.length) fill(this.#legend, series.map(() => h("li")));
+    series.forEach(({ label, values }, position) => {
       const at = index ?? values.findLastIndex((value) => value !== null);
-      const text = options.format(values[at]);
-      const item = legend.children[position];
-      if (item.getAttribute("data-label") === label) {
-        item.querySelector(".value")?.replaceChildren(text);
-        item.firstElementChild?.setAttribute("aria-pressed", String(!off.has(label)));
-        return;
-      }
-      item.setAttribute("data-label", label);
-      fill(item, h("button", { type: "button", title: `Show or hide ${label}`, "aria-pressed": String(!off.has(label)), on: { click: () => toggle(label) } },
-        svg("svg", { viewBox: "0 0 9 9", "aria-hidden": "true" }, svg("rect", { width: 9, height: 9, rx: 2, class: `fill-${slots.get(label)}` })),
-        h("span", { class: "name" }, label), h("span", { class: "value" }, text)));
+      this.#showEntry(this.#legend.children[position], label, this.#options.format(values[at]));
     });
   }
 
-  /** @param {string} label */
-  function toggle(label) {
-    if (!off.delete(label)) off.add(label);
-    draw();
+  /**
+   * @param {Element} item
+   * @param {string} label
+   * @param {string} text
+   */
+  #showEntry(item, label, text) {
+    const pressed = String(!this.#off.has(label));
+    if (item.getAttribute("data-label") === label) {
+      item.querySelector(".value")?.replaceChildren(text);
+      item.firstElementChild?.setAttribute("aria-pressed", pressed);
+      return;
+    }
+    item.setAttribute("data-label", label);
+    fill(item, h("button", { type: "button", title: `Show or hide ${label}`, "aria-pressed": pressed, on: { click: () => this.#toggle(label) } },
+      svg("svg", { viewBox: "0 0 9 9", "aria-hidden": "true" }, svg("rect", { width: 9, height: 9, rx: 2, class: `fill-${this.#slots.get(label)}` })),
+      h("span", { class: "name" }, label), h("span", { class: "value" }, text)));
   }
 
-  return {
-    element,
-    update,
-    destroy() {
-      watcher.disconnect();
-      dark.removeEventListener("change", redraw);
-      chart?.destroy();
-      chart = null;
-    },
-  };
+  /** @param {string} label */
+  #toggle(label) {
+    if (!this.#off.delete(label)) this.#off.add(label);
+    this.#draw();
+  }
 }
 
 /**

@@ -3,45 +3,64 @@
 
 import { getJson, query } from "./api.js";
 import { fill, h } from "./dom.js";
+import { facts, linksOf, summary } from "./facts.js";
 import * as format from "./format.js";
-import { columnsOf, enumName, protocolName } from "./labels.js";
-import { pointBadge, protocolBadge, statusBadge } from "./parts.js";
-import { names, rowOf, row as rowStatement, sameRequest } from "./queries/logs.js";
-import { href } from "./router.js";
-import { createTable } from "./table.js";
+import { enumName } from "./labels.js";
+import { pointBadge, statusBadge } from "./parts.js";
+import { names, row as rowStatement, rowOf, sameRequest } from "./queries/logs.js";
+import { Table } from "./table.js";
 
 /** @typedef {import("./api.js").Row} Row */
 /** @typedef {import("./queries/logs.js").Log} Log */
+/** @typedef {{ onClose: () => void, onOpen: (row: Row) => void, range: () => string }} Handlers */
 
-/**
- * @param {Log} table
- * @param {{ onClose: () => void, onOpen: (row: Row) => void, range: () => string }} handlers
- */
-export function createDrawer(table, handlers) {
-  const title = h("h2", { class: "grow" });
-  const body = h("div");
-  const closer = h("button", { type: "button", "aria-label": "Close details", on: { click: () => close() } }, "✕");
-  const element = h("aside", { class: "drawer hidden", role: "dialog", "aria-label": "Details", tabindex: -1, on: { keydown: (/** @type {KeyboardEvent} */ event) => { if (event.key === "Escape") close(); } } },
-    h("div", { class: "drawer-head" }, title, closer), body);
-  let control = new AbortController();
+export class Drawer {
+  #table;
+  #handlers;
+  #title = h("h2", { class: "grow" });
+  #body = h("div");
+  #closer = h("button", { type: "button", "aria-label": "Close details", on: { click: () => this.close() } }, "✕");
+  #control = new AbortController();
+
+  /**
+   * @param {Log} table
+   * @param {Handlers} handlers
+   */
+  constructor(table, handlers) {
+    this.#table = table;
+    this.#handlers = handlers;
+    const onKey = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key === "Escape") this.close();
+    };
+    this.element = h("aside", { class: "drawer hidden", role: "dialog", "aria-label": "Details", tabindex: -1, on: { keydown: onKey } },
+      h("div", { class: "drawer-head" }, this.#title, this.#closer), this.#body);
+  }
 
   /** @param {Row} listed a row as the page lists it */
-  async function open(listed) {
-    control.abort();
-    control = new AbortController();
-    const { signal } = control;
-    element.classList.remove("hidden");
-    fill(title, table === "l7_flow_log" ? `${listed.method} ${listed.request_resource || listed.request_domain || listed.endpoint}` : `${listed.client} → ${listed.server}`);
-    fill(body, h("p", { class: "muted" }, "Loading…"));
-    closer.focus();
+  async open(listed) {
+    this.#control.abort();
+    this.#control = new AbortController();
+    const { signal } = this.#control;
+    this.element.classList.remove("hidden");
+    this.element.scrollTop = 0;
+    fill(this.#title, this.#table === "l7_flow_log" ? `${listed.method} ${listed.request_resource || listed.request_domain || listed.endpoint}` : `${listed.client} → ${listed.server}`);
+    fill(this.#body, h("p", { class: "muted" }, "Loading…"));
+    this.#closer.focus();
     try {
-      const rows = (await query(rowStatement(table, listed.id, Number(listed.second)), signal)).rows.map(rowOf);
+      const rows = (await query(rowStatement(this.#table, String(listed.id), Number(listed.second)), signal)).rows.map(rowOf);
       if (rows.length === 0) throw new Error("The row is no longer stored.");
-      fill(body, summary(table, rows[0]), linksOf(table, rows[0], handlers.range()), facts(table, rows[0]));
-      await addMore(rows[0], signal);
+      fill(this.#body, summary(this.#table, rows[0]), linksOf(this.#table, rows[0], this.#handlers.range()), facts(this.#table, rows[0]));
+      await this.#addMore(rows[0], signal);
     } catch (error) {
-      if (!signal.aborted) fill(body, h("div", { class: "banner" }, error instanceof Error ? error.message : String(error)));
+      if (!signal.aborted) fill(this.#body, h("div", { class: "banner" }, error instanceof Error ? error.message : String(error)));
     }
+  }
+
+  close() {
+    if (this.element.classList.contains("hidden")) return;
+    this.#control.abort();
+    this.element.classList.add("hidden");
+    this.#handlers.onClose();
   }
 
   /**
@@ -49,28 +68,30 @@ export function createDrawer(table, handlers) {
    * @param {Row} found
    * @param {AbortSignal} signal
    */
-  async function addMore(found, signal) {
+  async #addMore(found, signal) {
     const [same, named, agents] = await Promise.allSettled([
-      table === "l7_flow_log" ? query(sameRequest(found), signal) : Promise.resolve({ rows: [] }),
+      this.#table === "l7_flow_log" ? query(sameRequest(found), signal) : Promise.resolve({ rows: [] }),
       query(names(found), signal),
       getJson("v1/agents", signal),
     ]);
     if (signal.aborted) return;
-    const facts = body.lastElementChild;
-    if (same.status === "fulfilled" && same.value.rows.length > 1) facts?.before(sameTable(same.value.rows, found));
+    const below = this.#body.lastElementChild;
+    if (same.status === "fulfilled" && same.value.rows.length > 1) below?.before(this.#sameTable(same.value.rows, found));
     const agent = agents.status === "fulfilled" ? agents.value.agents?.find((/** @type {Row} */ each) => each.agent_id === found.agent_id)?.hostname : "";
-    const known = Object.entries({ agent, ...(named.status === "fulfilled" ? named.value.rows[0] : {}) }).filter(([, value]) => value);
-    if (known.length > 0) facts?.before(h("section", {}, h("h3", {}, "Names"), h("dl", { class: "facts" }, known.map(([name, value]) => [h("dt", {}, name.replace("_", " ")), h("dd", {}, String(value))]).flat())));
+    const known = Object.entries({ ...(named.status === "fulfilled" ? named.value.rows[0] : {}), agent }).filter(([, value]) => value);
+    if (known.length === 0) return;
+    below?.before(h("section", {}, h("h3", {}, "Names"),
+      h("dl", { class: "facts" }, known.map(([name, value]) => [h("dt", {}, name.replace("_", " ")), h("dd", {}, String(value))]).flat())));
   }
 
   /**
    * @param {Row[]} rows
    * @param {Row} found
    */
-  function sameTable(rows, found) {
+  #sameTable(rows, found) {
     const first = Math.min(...rows.map((row) => Number(row.start_us)));
-    const list = createTable({
-      label: "The same request at all points", key: (row) => row.id, onOpen: handlers.onOpen, empty: () => null,
+    const list = new Table({
+      label: "The same request at all points", key: (row) => String(row.id), onOpen: this.#handlers.onOpen, empty: () => null,
       columns: [
         { label: "Seen at", cell: (row) => pointBadge(row.point) },
         { label: "Source", cell: (row) => enumName("SignalSource", row.signal_source) },
@@ -83,108 +104,4 @@ export function createDrawer(table, handlers) {
     list.select(String(found._id));
     return h("section", {}, h("h3", {}, "The same request at all points"), list.element);
   }
-
-  function close() {
-    if (element.classList.contains("hidden")) return;
-    control.abort();
-    element.classList.add("hidden");
-    handlers.onClose();
-  }
-
-  return { element, open, close };
-}
-
-/**
- * @param {Log} table
- * @param {Row} row
- */
-function summary(table, row) {
-  const status = table === "l7_flow_log" ? statusBadge("ResponseStatus", row.response_status) : statusBadge("FlowStatus", row.status);
-  const took = table === "l7_flow_log" ? row.response_duration : row.duration;
-  return h("p", {}, status, " ", protocolBadge(row.l7_protocol), " ", pointBadge(row.observation_point), " ",
-    format.dateTime(Number(row.start_time)), " · ", format.duration(Number(took)));
-}
-
-/**
- * Ways to related rows. The range is that of the page, so that the rows are inside.
- * @param {Log} table
- * @param {Row} row
- * @param {string} range
- */
-function linksOf(table, row, range) {
-  /** @type {[string, string, Record<string, string>][]} */
-  const links = [["Requests of this flow", "requests", { flow: String(row.flow_id) }], ["This flow in the flow log", "flows", { flow: String(row.flow_id) }]];
-  if (row.trace_id) links.push(["Requests of this trace", "requests", { trace: row.trace_id }]);
-  if (row.req_tcp_seq) links.push(["Same TCP sequence", "requests", { seq: String(row.req_tcp_seq) }]);
-  for (const id of new Set([row.syscall_trace_id_request, row.syscall_trace_id_response])) {
-    if (id && id !== "0") links.push(["Same thread of system calls", "requests", { thread: String(id) }]);
-  }
-  if (table === "l4_flow_log" && row.client_port) links.push(["Requests of these ports", "requests", { port: String(row.client_port) }]);
-  return h("nav", { class: "links", "aria-label": "Related rows" },
-    links.map(([label, page, params]) => h("a", { class: "chip", href: href(page, { range, point: "all", ...params }) }, label)));
-}
-
-/** Columns by subject; the first pattern that fits wins. */
-const SUBJECTS = /** @type {[string, RegExp][]} */ ([
-  ["Request", /^(request_|endpoint|version|type$|l7_protocol|is_tls|is_async|is_reversed|captured_request)/],
-  ["Response", /^(response_|sql_|captured_response)/],
-  ["Time", /(^|_)time$|^duration$/],
-  ["Ends", /^(ip4|ip6|is_ipv4|mac|client_port|server_port|process|gprocess|protocol$|l2_end|l3_end|direction)/],
-  ["Trace", /trace_id|span|syscall|x_request_id|tcp_seq|http_proxy|app_|flow_id/],
-  ["Traffic", /^(packet|byte|l3_byte|l4_byte|total_|retrans|zero_win|ooo|syn|fin|l7_|tcp_flags|close_type|status|is_new|last_keep|init_ipid)/],
-  ["Latency", /^(rtt|srt|art|rrt|cit|tls_rtt)/],
-  ["Observed", /^(observation|signal|agent|capture|tunnel|eth_type|vlan|nat|_id)/],
-]);
-
-/**
- * All columns with a value by subject; the empty ones on request.
- * @param {Log} table
- * @param {Row} row
- */
-function facts(table, row) {
-  const groups = new Map(SUBJECTS.map(([subject]) => [subject, /** @type {Node[]} */ ([])]));
-  groups.set("Tags and others", []);
-  /** @type {Node[]} */
-  const empty = [];
-  for (const { name, doc } of columnsOf(table)) {
-    const value = row[name];
-    const nothing = value === null || value === "" || value === 0 || value === "0" || value === "0.0.0.0" || value === "::" || (Array.isArray(value) && value.length === 0);
-    const subject = SUBJECTS.find(([, pattern]) => pattern.test(name))?.[0] ?? "Tags and others";
-    const pair = [h("dt", { title: doc }, name), h("dd", { title: doc }, shown(table, name, value))];
-    (nothing && !ALWAYS.has(name) ? empty : groups.get(subject))?.push(...pair);
-  }
-  return h("div", {},
-    [...groups].filter(([, pairs]) => pairs.length > 0).map(([subject, pairs]) => h("section", {}, h("h3", {}, subject), h("dl", { class: "facts" }, pairs))),
-    h("section", {}, h("details", {}, h("summary", { class: "muted" }, `${empty.length / 2} columns without a value`), h("dl", { class: "facts" }, empty))));
-}
-
-/** Zero says something in these. */
-const ALWAYS = new Set(["response_status", "status", "close_type", "signal_source", "type", "response_code"]);
-
-/** Columns that hold numbers of an enumeration. */
-const ENUMERATIONS = /** @type {Record<string, string>} */ ({
-  signal_source: "SignalSource", type: "RecordType", response_status: "ResponseStatus", close_type: "CloseType", status: "FlowStatus",
-  tunnel_type: "TunnelType", auto_instance_type_0: "AutoInstanceType", auto_instance_type_1: "AutoInstanceType",
-  auto_service_type_0: "AutoInstanceType", auto_service_type_1: "AutoInstanceType",
-});
-
-/**
- * A value with its name or unit beside it.
- * @param {Log} table
- * @param {string} name
- * @param {any} value
- */
-function shown(table, name, value) {
-  if (value === null) return "–";
-  const doc = columnsOf(table).find((column) => column.name === name)?.doc ?? "";
-  if (name === "l7_protocol") return `${value} · ${protocolName(value)}`;
-  if (name === "protocol") return `${value} · ${format.ipProtocol(Number(value))}`;
-  if (name in ENUMERATIONS) return `${value} · ${enumName(ENUMERATIONS[name], value)}`;
-  if (name === "time") return format.dateTime(Number(value) * 1e6).slice(0, 19);
-  if (/_time$/.test(name)) return format.dateTime(Number(value));
-  if (/^(mac_|tunnel_.x_mac)/.test(name)) return format.mac(value);
-  if (name.startsWith("tcp_flags")) return `${value} · ${format.tcpFlags(Number(value))}`;
-  if (doc.includes("unit µs")) return `${value} µs · ${format.duration(Number(value))}`;
-  if (doc.includes("unit byte") && Number(value) >= 1024) return `${value} · ${format.bytes(Number(value))}`;
-  return Array.isArray(value) ? JSON.stringify(value) : String(value);
 }

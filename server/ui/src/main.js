@@ -23,6 +23,7 @@ const PAGES = {
 
 const FIRST_PAGE = "overview";
 const RETRY_SECONDS = 2;
+const IDLE_SHARE = 3;
 
 const links = Object.entries(PAGES).map(([name, { title }]) => ({ name, link: h("a", {}, title) }));
 const trouble = h("div", { role: "alert" });
@@ -30,7 +31,7 @@ const place = h("div", { id: "page", tabindex: -1 });
 const timebar = createTimebar({
   onRange: (range) => change({ range, live: undefined }),
   onLive: (live) => change({ live: live ? undefined : "0" }),
-  onRefresh: () => void refresh(false),
+  onRefresh: () => void refresh(false, false),
 });
 
 let route = parseRoute(location.hash, FIRST_PAGE);
@@ -88,7 +89,7 @@ function frame() {
     set: change,
     go: (name, params) => { location.hash = href(name, { ...shared(route.params), ...params }); },
     zoom: (from, to) => change({ range: `${from}-${to}` }),
-    refresh: () => void refresh(false),
+    refresh: () => void refresh(false, frozen || route.params.live === "0"),
     freeze: (on) => { frozen = on; },
   };
 }
@@ -104,20 +105,26 @@ function isLive() {
   return parseRange(route.params.range).kind === "last" && route.params.live !== "0" && !frozen;
 }
 
-/** @param {boolean} automatic */
-async function refresh(automatic) {
+/**
+ * @param {boolean} automatic the clock asked for it
+ * @param {boolean} [sameTime] shows the time shown before, as when one turns a page while held
+ */
+async function refresh(automatic, sameTime = frozen) {
   if (!page) return;
   clearTimeout(timer);
   running.abort();
   const control = new AbortController();
   running = control;
-  const span = frozen && lastSpan ? lastSpan : resolve(parseRange(route.params.range), clockSeconds());
+  const span = sameTime && lastSpan ? lastSpan : resolve(parseRange(route.params.range), clockSeconds());
   lastSpan = span;
+  const began = performance.now();
   let pause = refreshSeconds(span);
   try {
     const newest = await page.refresh({ span, params: route.params, signal: control.signal, automatic });
     if (control.signal.aborted) return;
     fill(trouble);
+    // A slow store is asked less often: at most a quarter of the time.
+    pause = Math.max(pause, ((performance.now() - began) / 1000) * IDLE_SHARE);
     timebar.showFreshness(isLive() ? "live" : "held", clockSeconds(), newest);
   } catch (error) {
     if (control.signal.aborted) return;

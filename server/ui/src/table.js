@@ -24,96 +24,101 @@ import { fill, h } from "./dom.js";
  * @property {() => Child} empty what to show, and what to do, when there are no rows
  */
 
-/**
- * @param {TableOptions} options
- */
-export function createTable(options) {
-  const head = h("tr");
-  const body = h("tbody");
-  const table = h("table", { class: "data", "aria-label": options.label }, h("thead", {}, head), body);
-  const nothing = h("div", { class: "hidden" });
-  const element = h("div", { class: "table-frame" }, table, nothing);
+export class Table {
+  #options;
+  #head = h("tr");
+  #body = h("tbody");
+  #table;
+  #nothing = h("div", { class: "hidden" });
   /** @type {Map<string, Row>} */
-  let byKey = new Map();
-  let selected = "";
-  showHead("", false);
+  #byKey = new Map();
+  #selected = "";
 
-  if (options.onOpen) {
-    table.addEventListener("click", (event) => open(event));
-    table.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") open(event);
-      if (event.key === "ArrowDown" || event.key === "ArrowUp") move(event);
+  /** @param {TableOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#table = h("table", { class: "data", "aria-label": options.label }, h("thead", {}, this.#head), this.#body);
+    this.element = h("div", { class: "table-frame" }, this.#table, this.#nothing);
+    this.#showHead("", false);
+    if (!options.onOpen) return;
+    this.#table.addEventListener("click", (event) => this.#open(event));
+    this.#table.addEventListener("keydown", (event) => {
+      // Without the default: the focus moves, and Enter would press what it moves to.
+      if (event.key === "Enter" && this.#open(event)) event.preventDefault();
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") this.#move(event);
     });
-  }
-
-  /** @param {Event} event */
-  function open(event) {
-    const target = /** @type {HTMLElement} */ (event.target);
-    if (target.closest("a, button")) return;
-    const line = target.closest("tr[data-key]");
-    const row = byKey.get(line?.getAttribute("data-key") ?? "");
-    if (row) options.onOpen?.(row);
-  }
-
-  /** @param {KeyboardEvent} event */
-  function move(event) {
-    const line = /** @type {HTMLElement} */ (event.target).closest("tr[data-key]");
-    const next = event.key === "ArrowDown" ? line?.nextElementSibling : line?.previousElementSibling;
-    if (next instanceof HTMLElement) {
-      event.preventDefault();
-      next.focus();
-    }
-  }
-
-  /**
-   * @param {string} sort
-   * @param {boolean} descending
-   */
-  function showHead(sort, descending) {
-    fill(head, options.columns.map((column) => {
-      const active = column.sort !== undefined && column.sort === sort;
-      const label = column.sort && options.onSort
-        ? h("button", { type: "button", on: { click: () => options.onSort?.(column.sort ?? "") } }, column.label, active ? (descending ? " ▾" : " ▴") : "")
-        : column.label;
-      return h("th", { scope: "col", class: column.kind === "num" ? "num" : null, title: column.doc ?? null, "aria-sort": active ? (descending ? "descending" : "ascending") : null }, label);
-    }));
   }
 
   /**
    * @param {Row[]} rows
-   * @param {{ sort?: string, descending?: boolean }} [order]
+   * @param {{ sort?: string, descending?: boolean }} [order] what the rows are ordered by
    */
-  function update(rows, order) {
-    if (order) showHead(order.sort ?? "", order.descending ?? false);
-    const focused = document.activeElement instanceof HTMLElement && body.contains(document.activeElement) ? document.activeElement.closest("tr")?.getAttribute("data-key") : null;
-    byKey = new Map(rows.map((row) => [options.key(row), row]));
-    fill(body, rows.map(line));
-    table.classList.toggle("hidden", rows.length === 0);
-    nothing.classList.toggle("hidden", rows.length > 0);
-    if (rows.length === 0) fill(nothing, options.empty());
-    if (focused) lineOf(focused)?.focus();
-  }
-
-  /** @param {Row} row */
-  function line(row) {
-    const key = options.key(row);
-    return h("tr", { "data-key": key, tabindex: options.onOpen ? 0 : null, "aria-selected": options.onOpen ? String(key === selected) : null },
-      options.columns.map(({ kind, cell, title }) => h("td", { class: kind ?? null, title: title?.(row) ?? null }, cell(row))));
+  update(rows, order) {
+    if (order) this.#showHead(order.sort ?? "", order.descending ?? false);
+    const active = document.activeElement;
+    const focused = active && this.#body.contains(active) ? active.closest("tr")?.getAttribute("data-key") : null;
+    this.#byKey = new Map(rows.map((row) => [this.#options.key(row), row]));
+    fill(this.#body, rows.map((row) => this.#line(row)));
+    this.#table.classList.toggle("hidden", rows.length === 0);
+    this.#nothing.classList.toggle("hidden", rows.length > 0);
+    if (rows.length === 0) fill(this.#nothing, this.#options.empty());
+    if (focused) this.focus(focused);
   }
 
   /**
    * Marks a row; "" marks none.
    * @param {string} key
    */
-  function select(key) {
-    selected = key;
-    for (const each of body.children) each.setAttribute("aria-selected", String(each.getAttribute("data-key") === key));
+  select(key) {
+    this.#selected = key;
+    for (const each of this.#body.children) each.setAttribute("aria-selected", String(each.getAttribute("data-key") === key));
   }
 
-  /** @param {string} key @returns {HTMLElement | undefined} */
-  function lineOf(key) {
-    return /** @type {HTMLElement | undefined} */ ([...body.children].find((each) => each.getAttribute("data-key") === key));
+  /** @param {string} key */
+  focus(key) {
+    const line = [...this.#body.children].find((each) => each.getAttribute("data-key") === key);
+    if (line instanceof HTMLElement) line.focus();
   }
 
-  return { element, update, select, focus: (/** @type {string} */ key) => lineOf(key)?.focus() };
+  /** @param {Row} row */
+  #line(row) {
+    const key = this.#options.key(row);
+    const opens = this.#options.onOpen !== undefined;
+    return h("tr", { "data-key": key, tabindex: opens ? 0 : null, "aria-selected": opens ? String(key === this.#selected) : null },
+      this.#options.columns.map(({ kind, cell, title }) => h("td", { class: kind ?? null, title: title?.(row) ?? null }, cell(row))));
+  }
+
+  /**
+   * @param {string} sort
+   * @param {boolean} descending
+   */
+  #showHead(sort, descending) {
+    const { columns, onSort } = this.#options;
+    fill(this.#head, columns.map((column) => {
+      const active = column.sort !== undefined && column.sort === sort;
+      const label = column.sort && onSort
+        ? h("button", { type: "button", on: { click: () => onSort(column.sort ?? "") } }, column.label, active ? (descending ? " ▾" : " ▴") : "")
+        : column.label;
+      const order = active ? (descending ? "descending" : "ascending") : null;
+      return h("th", { scope: "col", class: column.kind === "num" ? "num" : null, title: column.doc ?? null, "aria-sort": order }, label);
+    }));
+  }
+
+  /** @param {Event} event @returns {boolean} whether a row was opened */
+  #open(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    if (target.closest("a, button")) return false;
+    const row = this.#byKey.get(target.closest("tr[data-key]")?.getAttribute("data-key") ?? "");
+    if (row) this.#options.onOpen?.(row);
+    return row !== undefined;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #move(event) {
+    const line = /** @type {HTMLElement} */ (event.target).closest("tr[data-key]");
+    const next = event.key === "ArrowDown" ? line?.nextElementSibling : line?.previousElementSibling;
+    if (!(next instanceof HTMLElement)) return;
+    event.preventDefault();
+    next.focus();
+  }
 }

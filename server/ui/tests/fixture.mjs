@@ -1,4 +1,4 @@
-// Rows as the store has them, made from a small imaginary host. In: a span of seconds, a seed.
+// Rows as the store has them, made from a small imaginary host. In: a span of seconds.
 // Out: request logs, flow logs and metrics that agree with each other: each request of two local
 // processes appears at c-p, s-p and local. Never: what a real agent reported.
 
@@ -71,19 +71,19 @@ const CALLS = [
  * Everything that "happened" in [from, to).
  * @param {number} from seconds since the epoch
  * @param {number} to
- * @param {number} [seed]
+ * @param {number} [scale] of the number of requests
  * @returns {{ requests: Row[], flows: Row[], metrics: Row[] }}
  */
-export function happened(from, to, seed = 1) {
+export function happened(from, to, scale = 1) {
   /** @type {Row[]} */
   const requests = [];
   /** @type {Row[]} */
   const flows = [];
   for (let second = from; second < to; second += 1) {
     CALLS.forEach((call, index) => {
-      const random = randomOf(seed * 7919 + second * 31 + index);
+      const random = randomOf(7919 + second * 31 + index);
       const wave = 1 + 0.4 * Math.sin(second / 97 + index);
-      const number = Math.floor(call.rate * wave + random());
+      const number = Math.floor(call.rate * scale * wave + random());
       for (let each = 0; each < number; each += 1) requests.push(...request(call, second, random));
       if (second % 5 === index % 5) flows.push(...flow(call, second, number * 5, random));
     });

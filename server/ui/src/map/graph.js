@@ -7,6 +7,9 @@ import { meanUs, totals } from "../summary.js";
 /** @typedef {{ id: string, process: boolean, protocols: number[], ports: number[], incoming: Counts, outgoing: Counts }} MapNode */
 /** @typedef {{ id: string, from: string, to: string, protocols: number[], counts: Counts, meanUs: number | null }} MapEdge */
 
+/** Between client and server in an edge's id. */
+export const EDGE_ARROW = " → ";
+
 /** Edges that a map shows at most; the least busy are left out. */
 const MAX_EDGES = 120;
 
@@ -24,7 +27,7 @@ export function graphOf(rows) {
   const kept = [...pairs.values()].slice(0, MAX_EDGES);
   const edges = kept.map((same) => {
     const counts = totals(same);
-    return { id: `${same[0].client} → ${same[0].server}`, from: String(same[0].client), to: String(same[0].server), protocols: distinct(same, "protocol"), counts, meanUs: meanUs(counts) };
+    return { id: `${same[0].client}${EDGE_ARROW}${same[0].server}`, from: String(same[0].client), to: String(same[0].server), protocols: distinct(same, "protocol"), counts, meanUs: meanUs(counts) };
   });
   const ids = [...new Set(edges.flatMap(({ from, to }) => [from, to]))].sort();
   const flat = kept.flat();

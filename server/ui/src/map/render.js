@@ -12,37 +12,36 @@ import { NODE_HEIGHT, NODE_WIDTH } from "./layout.js";
 /** @typedef {import("./graph.js").MapEdge} MapEdge */
 /** @typedef {import("./layout.js").Layout} Layout */
 /** @typedef {{ kind: "node" | "edge", id: string }} Selection */
+/** `near`: ids of what touches the selection. @typedef {{ seconds: number, selected: Selection | null, near: Set<string> | null }} View */
 
 const MARGIN = 28;
 const ZOOM_STEP = 1.25;
+const LEAST_SCALE = 0.85;
 const NAME_LENGTH = 22;
 
-/**
- * @param {(selection: Selection) => void} onSelect
- */
-export function createRenderer(onSelect) {
-  const scene = svg("g");
-  const element = svg("svg", { role: "group", "aria-label": "Service map: nodes are processes or addresses, edges are their requests" }, scene);
-  let box = { x: 0, y: 0, width: 100, height: 100 };
-  let touched = false;
+export class Renderer {
+  #onSelect;
+  #scene = svg("g");
+  #box = { x: 0, y: 0, width: 100, height: 100 };
+  /** The person moved the view: it is left as it is. */
+  #touched = false;
   /** @type {Layout | null} */
-  let shown = null;
-  /** @type {{ x: number, y: number } | null} */
-  let grip = null;
+  #layout = null;
+  /** @type {{ x: number, y: number } | null} where the pointer holds the view */
+  #grip = null;
 
-  element.addEventListener("wheel", (event) => {
-    event.preventDefault();
-    zoom(event.deltaY > 0 ? ZOOM_STEP : 1 / ZOOM_STEP, event);
-  }, { passive: false });
-  element.addEventListener("pointerdown", (event) => { grip = { x: event.clientX, y: event.clientY }; });
-  element.addEventListener("pointermove", (event) => {
-    if (!grip || event.buttons === 0) return;
-    const scale = unitsPerPixel();
-    look({ ...box, x: box.x - (event.clientX - grip.x) * scale, y: box.y - (event.clientY - grip.y) * scale });
-    grip = { x: event.clientX, y: event.clientY };
-    touched = true;
-  });
-  element.addEventListener("pointerup", () => { grip = null; });
+  /** @param {(selection: Selection) => void} onSelect */
+  constructor(onSelect) {
+    this.#onSelect = onSelect;
+    this.element = svg("svg", { role: "group", "aria-label": "Service map: nodes are processes or addresses, edges are their requests" }, this.#scene);
+    this.element.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      this.#zoom(event.deltaY > 0 ? ZOOM_STEP : 1 / ZOOM_STEP, event);
+    }, { passive: false });
+    this.element.addEventListener("pointerdown", (event) => { this.#grip = { x: event.clientX, y: event.clientY }; });
+    this.element.addEventListener("pointermove", (event) => this.#drag(event));
+    this.element.addEventListener("pointerup", () => { this.#grip = null; });
+  }
 
   /**
    * @param {{ nodes: MapNode[], edges: MapEdge[] }} graph
@@ -50,48 +49,63 @@ export function createRenderer(onSelect) {
    * @param {number} seconds of the span, for rates
    * @param {Selection | null} selected
    */
-  function draw(graph, layout, seconds, selected) {
+  draw(graph, layout, seconds, selected) {
     const focused = document.activeElement?.getAttribute("data-id");
     const near = nearOf(graph.edges, selected);
-    fill(scene,
-      graph.edges.map((edge, index) => edgeOf(edge, layout.routes[index], seconds, selected, near)),
-      graph.edges.map((edge, index) => labelOf(edge, layout.routes[index], seconds, near)),
-      graph.nodes.map((node) => nodeOf(node, layout, seconds, selected, near)));
-    shown = layout;
-    if (!touched) fit();
-    if (focused) /** @type {SVGElement | null} */ ([...scene.querySelectorAll("[data-id]")].find((each) => each.getAttribute("data-id") === focused) ?? null)?.focus();
+    const view = { seconds, selected, near };
+    fill(this.#scene,
+      graph.edges.map((edge, index) => this.#edge(edge, layout.routes[index], view)),
+      graph.edges.map((edge, index) => labelOf(edge, layout.routes[index], view)),
+      graph.nodes.map((node) => this.#node(node, layout, view)));
+    this.#layout = layout;
+    if (!this.#touched) this.fit();
+    const again = focused && [...this.#scene.querySelectorAll("[data-id]")].find((each) => each.getAttribute("data-id") === focused);
+    if (again instanceof SVGElement) again.focus();
   }
 
   /** Shows all of the map, never larger than life. */
-  function fit() {
-    if (!shown) return;
-    const [wide, high] = [Math.max(element.clientWidth, 300), Math.max(element.clientHeight, 200)];
-    const scale = Math.max((shown.width + 2 * MARGIN) / wide, (shown.height + 2 * MARGIN) / high, 0.85);
+  fit() {
+    if (!this.#layout) return;
+    const [wide, high] = [Math.max(this.element.clientWidth, 300), Math.max(this.element.clientHeight, 200)];
+    const scale = Math.max((this.#layout.width + 2 * MARGIN) / wide, (this.#layout.height + 2 * MARGIN) / high, LEAST_SCALE);
     const [width, height] = [wide * scale, high * scale];
-    look({ x: shown.width / 2 - width / 2, y: shown.height / 2 - height / 2, width, height });
-    touched = false;
+    this.#look({ x: (this.#layout.width - width) / 2, y: (this.#layout.height - height) / 2, width, height });
+    this.#touched = false;
+  }
+
+  zoomIn() {
+    this.#zoom(1 / ZOOM_STEP);
+  }
+
+  zoomOut() {
+    this.#zoom(ZOOM_STEP);
+  }
+
+  /** @param {PointerEvent} event */
+  #drag(event) {
+    if (!this.#grip || event.buttons === 0) return;
+    const scale = this.#box.width / Math.max(1, this.element.clientWidth);
+    this.#look({ ...this.#box, x: this.#box.x - (event.clientX - this.#grip.x) * scale, y: this.#box.y - (event.clientY - this.#grip.y) * scale });
+    this.#grip = { x: event.clientX, y: event.clientY };
+    this.#touched = true;
   }
 
   /**
    * @param {number} factor
-   * @param {{ clientX: number, clientY: number }} [at]
+   * @param {{ clientX: number, clientY: number }} [at] what stays where it is; the middle without
    */
-  function zoom(factor, at) {
-    const frame = element.getBoundingClientRect();
+  #zoom(factor, at) {
+    const frame = this.element.getBoundingClientRect();
     const share = at ? { x: (at.clientX - frame.left) / frame.width, y: (at.clientY - frame.top) / frame.height } : { x: 0.5, y: 0.5 };
-    const [width, height] = [box.width * factor, box.height * factor];
-    look({ x: box.x + (box.width - width) * share.x, y: box.y + (box.height - height) * share.y, width, height });
-    touched = true;
+    const [width, height] = [this.#box.width * factor, this.#box.height * factor];
+    this.#look({ x: this.#box.x + (this.#box.width - width) * share.x, y: this.#box.y + (this.#box.height - height) * share.y, width, height });
+    this.#touched = true;
   }
 
-  /** @param {typeof box} next */
-  function look(next) {
-    box = next;
-    element.setAttribute("viewBox", `${box.x.toFixed(1)} ${box.y.toFixed(1)} ${box.width.toFixed(1)} ${box.height.toFixed(1)}`);
-  }
-
-  function unitsPerPixel() {
-    return box.width / Math.max(1, element.clientWidth);
+  /** @param {{ x: number, y: number, width: number, height: number }} box */
+  #look(box) {
+    this.#box = box;
+    this.element.setAttribute("viewBox", [box.x, box.y, box.width, box.height].map((each) => each.toFixed(1)).join(" "));
   }
 
   /**
@@ -99,40 +113,35 @@ export function createRenderer(onSelect) {
    * @param {string} classes
    * @param {Selection} what
    * @param {string} label
-   * @param {boolean} pressed
+   * @param {View} view
    * @param {...import("../dom.js").Child} children
    */
-  function button(classes, what, label, pressed, ...children) {
+  #button(classes, what, label, { selected, near }, ...children) {
+    const choose = () => this.#onSelect(what);
+    const onKey = (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      choose();
+    };
     return svg("g", {
-      class: classes, tabindex: 0, role: "button", "aria-label": label, "aria-pressed": String(pressed), "data-id": `${what.kind}:${what.id}`,
-      on: {
-        click: () => onSelect(what),
-        keydown: (/** @type {KeyboardEvent} */ event) => {
-          if (event.key !== "Enter" && event.key !== " ") return;
-          event.preventDefault();
-          onSelect(what);
-        },
-      },
+      class: `${classes} ${near && !near.has(what.id) ? "faded" : ""}`, tabindex: 0, role: "button", "aria-label": label,
+      "aria-pressed": String(selected?.kind === what.kind && selected.id === what.id), "data-id": `${what.kind}:${what.id}`, on: { click: choose, keydown: onKey },
     }, ...children);
   }
 
   /**
    * @param {MapNode} node
    * @param {Layout} layout
-   * @param {number} seconds
-   * @param {Selection | null} selected
-   * @param {Set<string> | null} near
+   * @param {View} view
    */
-  function nodeOf(node, layout, seconds, selected, near) {
+  #node(node, layout, view) {
     const place = layout.places.get(node.id) ?? { x: 0, y: 0 };
-    const failing = failedShare(node.incoming) >= 0.05;
-    const serves = node.incoming.requests > 0;
-    const sub = serves
-      ? `${node.protocols.map(protocolName).join(", ")}${node.ports.length > 0 ? ` :${node.ports.slice(0, 2).join(", :")}` : ""} · ${format.rate(node.incoming.requests / seconds)}`
-      : `client · ${format.rate(node.outgoing.requests / seconds)}`;
-    const pressed = selected?.kind === "node" && selected.id === node.id;
-    return button(`node ${node.process ? "" : "remote"} ${failing ? "failing" : ""} ${near && !near.has(node.id) ? "faded" : ""}`,
-      { kind: "node", id: node.id }, `${node.id}: ${sub}`, pressed,
+    const ports = node.ports.length > 0 ? ` :${node.ports.slice(0, 2).join(", :")}` : "";
+    const sub = node.incoming.requests > 0
+      ? `${node.protocols.map(protocolName).join(", ")}${ports} · ${format.rate(node.incoming.requests / view.seconds)}`
+      : `client · ${format.rate(node.outgoing.requests / view.seconds)}`;
+    const failing = toneOfErrors(failedShare(node.incoming)) === "bad";
+    return this.#button(`node ${node.process ? "" : "remote"} ${failing ? "failing" : ""}`, { kind: "node", id: node.id }, `${node.id}: ${sub}`, view,
       svg("rect", { x: place.x, y: place.y, width: NODE_WIDTH, height: NODE_HEIGHT, rx: 6 }),
       svg("rect", { class: "stripe", x: place.x, y: place.y + 7, width: 4, height: NODE_HEIGHT - 14, rx: 2 }),
       svg("text", { x: place.x + 13, y: place.y + 20 }, cut(node.id, NAME_LENGTH)),
@@ -143,36 +152,30 @@ export function createRenderer(onSelect) {
   /**
    * @param {MapEdge} edge
    * @param {import("./layout.js").Route} route
-   * @param {number} seconds
-   * @param {Selection | null} selected
-   * @param {Set<string> | null} near
+   * @param {View} view
    */
-  function edgeOf(edge, route, seconds, selected, near) {
+  #edge(edge, route, view) {
     const failed = failedShare(edge.counts);
-    const words = wordsOf(edge, seconds);
+    const protocols = edge.protocols.map(protocolName).join(", ");
     const line = pathOf(route.points);
-    const pressed = selected?.kind === "edge" && selected.id === edge.id;
-    const width = 1.2 + Math.min(3.2, Math.log10(1 + (edge.counts.requests / seconds) * 10) * 0.9);
-    return button(`edge ${toneOfErrors(failed)} ${near && !near.has(edge.id) ? "faded" : ""}`,
-      { kind: "edge", id: edge.id }, `${edge.id}: ${words}, ${edge.protocols.map(protocolName).join(", ")}`, pressed,
+    const width = 1.2 + Math.min(3.2, Math.log10(1 + (edge.counts.requests / view.seconds) * 10) * 0.9);
+    return this.#button(`edge ${toneOfErrors(failed)}`, { kind: "edge", id: edge.id }, `${edge.id}: ${wordsOf(edge, view.seconds)}, ${protocols}`, view,
       svg("path", { class: "hit", d: line }),
       svg("path", { class: "line", d: line, "stroke-width": width.toFixed(2) }),
       svg("path", { class: "arrow", d: arrowOf(route.points) }),
-      svg("title", {}, `${edge.id}\n${edge.protocols.map(protocolName).join(", ")}\n${format.count(edge.counts.requests)} requests, ${format.percent(failed)} failed, mean ${format.duration(edge.meanUs)}`));
+      svg("title", {}, `${edge.id}\n${protocols}\n${format.count(edge.counts.requests)} requests, ${format.percent(failed)} failed, mean ${format.duration(edge.meanUs)}`));
   }
+}
 
-  /**
-   * The words of an edge, above all lines.
-   * @param {MapEdge} edge
-   * @param {import("./layout.js").Route} route
-   * @param {number} seconds
-   * @param {Set<string> | null} near
-   */
-  function labelOf(edge, route, seconds, near) {
-    return svg("text", { class: `edge-label ${near && !near.has(edge.id) ? "faded" : ""}`, "aria-hidden": "true", x: route.label.x.toFixed(1), y: (route.label.y - 5).toFixed(1) }, wordsOf(edge, seconds));
-  }
-
-  return { element, draw, fit, zoomIn: () => zoom(1 / ZOOM_STEP), zoomOut: () => zoom(ZOOM_STEP) };
+/**
+ * The words of an edge, above all lines.
+ * @param {MapEdge} edge
+ * @param {import("./layout.js").Route} route
+ * @param {View} view
+ */
+function labelOf(edge, route, { seconds, near }) {
+  const { x, y } = route.label;
+  return svg("text", { class: `edge-label ${near && !near.has(edge.id) ? "faded" : ""}`, "aria-hidden": "true", x: x.toFixed(1), y: (y - 5).toFixed(1) }, wordsOf(edge, seconds));
 }
 
 /**

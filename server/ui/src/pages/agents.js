@@ -1,82 +1,98 @@
 // Agents and server: who reports, what each sees, stores and drops and why, and what does not work.
 
-import { getJson, query } from "../api.js";
-import { createChart } from "../chart.js";
+import { ApiError, getJson, query } from "../api.js";
+import { Chart } from "../chart.js";
 import { fill, h } from "../dom.js";
 import * as format from "../format.js";
 import { metric } from "../labels.js";
 import { emptyState, panel, tile } from "../parts.js";
 import { telemetry } from "../queries/agents.js";
 import { buckets, elapsedSeconds } from "../range.js";
-import { createTable } from "../table.js";
+import { Table } from "../table.js";
 import { balance, byTag, ratesOf, sample, sumOf } from "../telemetry.js";
 
 /** @typedef {import("../api.js").Row} Row */
 
-/** @type {import("../page.js").PageFactory} */
-export function createAgents(frame) {
-  const alerts = h("div", { class: "page" });
-  const tiles = h("div", { class: "tiles" });
-  const cpu = createChart({ label: "CPU of agents in percent of one core", format: (value) => format.percent(value), empty: "no telemetry in this range", onZoom: frame.zoom });
-  const memory = createChart({ label: "Memory of agents", format: format.bytes, empty: "no telemetry in this range", onZoom: frame.zoom });
-  const seen = createChart({ label: "Packets and system call events per second", format: format.rate, empty: "no telemetry in this range", onZoom: frame.zoom });
-  const list = createTable({ label: "Agents", columns: AGENT_COLUMNS, key: (row) => String(row.agent_id), onOpen: (row) => frame.set({ agent: String(row.agent_id) }), empty: noAgents });
-  const identity = h("div");
-  const tables = createTable({ label: "Rows by table", columns: TABLE_COLUMNS, key: (row) => row.table, empty: () => emptyState("No rows reported yet", "The agent reports its counters every few seconds.") });
-  const drops = createTable({ label: "Losses", columns: DROP_COLUMNS, key: (row) => row.reason, empty: () => emptyState("No loss reported", "Nothing was dropped, or the agent has not reported yet.") });
-  const counters = createTable({ label: "All counters of the agent", columns: COUNTER_COLUMNS, key: (row) => row.name, empty: () => emptyState("No counters reported yet") });
-  const serverCounters = createTable({ label: "All counters of the server", columns: COUNTER_COLUMNS, key: (row) => row.name, empty: () => emptyState("No counters reported yet") });
-  const about = h("dl", { class: "facts" });
+class AgentsPage {
+  #alerts = h("div", { class: "page" });
+  #tiles = h("div", { class: "tiles" });
+  #charts;
+  #list;
+  #identity = h("div");
+  #tables = new Table({ label: "Rows by table", columns: TABLE_COLUMNS, key: (row) => row.table, empty: () => emptyState("No rows reported yet", "The agent reports its counters every few seconds.") });
+  #drops = new Table({ label: "Losses", columns: DROP_COLUMNS, key: (row) => row.reason, empty: () => emptyState("No loss reported", "Nothing was dropped, or the agent has not reported yet.") });
+  #counters = new Table({ label: "All counters of the agent", columns: COUNTER_COLUMNS, key: (row) => row.name, empty: () => emptyState("No counters reported yet") });
+  #serverCounters = new Table({ label: "All counters of the server", columns: COUNTER_COLUMNS, key: (row) => row.name, empty: () => emptyState("No counters reported yet") });
+  #about = h("dl", { class: "facts" });
 
-  return {
-    element: h("div", { class: "page" },
-      h("div", { class: "page-head" }, h("h1", {}, "Agents and server")), alerts, tiles,
-      panel("Agents", { note: "select one for its counters" }, list.element),
-      h("div", { class: "columns" }, panel("CPU", { note: "of one core" }, cpu.element), panel("Memory", { note: "resident" }, memory.element), panel("Observed", { note: "packets and system call events" }, seen.element)),
+  /** @param {import("../page.js").Frame} frame */
+  constructor(frame) {
+    const chart = (/** @type {string} */ label, /** @type {(value: number | null | undefined) => string} */ format) =>
+      new Chart({ label, format, empty: "no telemetry in this range", onZoom: frame.zoom });
+    this.#charts = { cpu: chart("CPU of agents in percent of one core", format.percent), memory: chart("Memory of agents", format.bytes), seen: chart("Packets and system call events per second", format.rate) };
+    this.#list = new Table({ label: "Agents", columns: AGENT_COLUMNS, key: (row) => String(row.agent_id), onOpen: (row) => frame.set({ agent: String(row.agent_id) }), empty: noAgents });
+    this.element = h("div", { class: "page" },
+      h("div", { class: "page-head" }, h("h1", {}, "Agents and server")), this.#alerts, this.#tiles,
+      panel("Agents", { note: "select one for its counters" }, this.#list.element),
+      h("div", { class: "columns" }, panel("CPU", { note: "of one core" }, this.#charts.cpu.element), panel("Memory", { note: "resident" }, this.#charts.memory.element), panel("Observed", { note: "packets and system call events" }, this.#charts.seen.element)),
       h("div", { class: "split" },
-        panel("Conservation of rows", { note: "observed = stored + waiting + dropped" }, identity, tables.element),
-        panel("Losses by reason", { note: "every way in which data can be lost" }, drops.element)),
+        panel("Conservation of rows", { note: "observed = stored + waiting + dropped" }, this.#identity, this.#tables.element),
+        panel("Losses by reason", { note: "every way in which data can be lost" }, this.#drops.element)),
       h("div", { class: "split" },
-        panel("Counters of the agent", {}, counters.element),
-        panel("Server", {}, about, serverCounters.element))),
+        panel("Counters of the agent", {}, this.#counters.element),
+        panel("Server", {}, this.#about, this.#serverCounters.element)));
+  }
 
-    async refresh({ span, params, signal }) {
-      const [listed, health, measured] = await Promise.all([
-        getJson("v1/agents", signal), getJson("v1/health", signal),
-        query(telemetry(span), signal).catch((error) => { if (signal.aborted) throw error; return { rows: [] }; }),
-      ]);
-      const reports = new Map((health.agents ?? []).map((/** @type {Row} */ agent) => [agent.agent_id, agent]));
-      const agents = (listed.agents ?? []).map((/** @type {Row} */ agent) => ({ ...agent, report: reports.get(agent.agent_id), now: span.now }));
-      list.update(agents);
-      const chosen = agents.find((/** @type {Row} */ agent) => String(agent.agent_id) === params.agent) ?? agents[0];
-      list.select(chosen ? String(chosen.agent_id) : "");
-      const metrics = chosen?.report?.metrics ?? {};
-      const lost = chosen?.report?.drops ?? [];
-      const sum = balance(metrics, lost);
-      fill(alerts, alertsOf(agents, health.server));
-      fill(tiles, tilesOf(agents, health.server, sum));
-      fill(identity, identityOf(chosen, sum));
-      tables.update(tablesOf(metrics, health.server?.metrics ?? {}));
-      drops.update([...lost].sort((left, right) => Number(right.count) - Number(left.count)));
-      counters.update(countersOf(metrics));
-      serverCounters.update(countersOf(health.server?.metrics ?? {}));
-      fill(about, factsOf(health.server));
-      drawCharts(measured.rows, span, new Map(agents.map((/** @type {Row} */ agent) => [Number(agent.agent_id), agent.hostname])));
-      const newest = Math.max(0, ...agents.map((/** @type {Row} */ agent) => Number(agent.report?.reported_us ?? agent.last_seen_us ?? 0) / 1e6));
-      return newest > 0 ? newest : null;
-    },
+  /** @param {import("../page.js").View} view */
+  async refresh({ span, params, signal }) {
+    const [listed, health, measured] = await Promise.all([getJson("v1/agents", signal), getJson("v1/health", signal), this.#telemetry(span, signal)]);
+    const reports = new Map((health.agents ?? []).map((/** @type {Row} */ agent) => [agent.agent_id, agent]));
+    /** @type {Row[]} */
+    const agents = (listed.agents ?? []).map((/** @type {Row} */ agent) => ({ ...agent, report: reports.get(agent.agent_id), now: span.now }));
+    const chosen = agents.find((agent) => String(agent.agent_id) === params.agent) ?? agents[0];
+    this.#list.update(agents);
+    this.#list.select(chosen ? String(chosen.agent_id) : "");
+    const metrics = chosen?.report?.metrics ?? {};
+    const lost = chosen?.report?.drops ?? [];
+    const sum = balance(metrics, lost);
+    fill(this.#alerts, alertsOf(agents, health.server));
+    fill(this.#tiles, tilesOf(agents, health.server, sum));
+    fill(this.#identity, identityOf(chosen, sum));
+    this.#tables.update(tablesOf(metrics, health.server?.metrics ?? {}));
+    this.#drops.update([...lost].sort((left, right) => Number(right.count) - Number(left.count)));
+    this.#counters.update(countersOf(metrics));
+    this.#serverCounters.update(countersOf(health.server?.metrics ?? {}));
+    fill(this.#about, factsOf(health.server));
+    this.#drawCharts(measured, span, new Map(agents.map((agent) => [Number(agent.agent_id), String(agent.hostname)])));
+    const newest = Math.max(0, ...agents.map((agent) => Number(agent.report?.reported_us ?? agent.last_seen_us ?? 0) / 1e6));
+    return newest > 0 ? newest : null;
+  }
 
-    close() {
-      for (const chart of [cpu, memory, seen]) chart.destroy();
-    },
-  };
+  close() {
+    for (const chart of Object.values(this.#charts)) chart.destroy();
+  }
+
+  /**
+   * The history of the counters; while the store is not there the rest of the page still is.
+   * @param {import("../range.js").Span} span
+   * @param {AbortSignal} signal
+   * @returns {Promise<Row[]>}
+   */
+  async #telemetry(span, signal) {
+    try {
+      return (await query(telemetry(span), signal)).rows;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof ApiError)) throw error;
+      return [];
+    }
+  }
 
   /**
    * @param {Row[]} rows
    * @param {import("../range.js").Span} span
    * @param {Map<number, string>} names host by agent
    */
-  function drawCharts(rows, span, names) {
+  #drawCharts(rows, span, names) {
     const times = buckets(span).filter((start) => elapsedSeconds(span, start) > 0);
     const ids = [...new Set(rows.map((row) => Number(row.agent_id)))].sort((left, right) => left - right);
     /** @param {string} column @param {number} id @returns {(number | null)[]} */
@@ -85,13 +101,18 @@ export function createAgents(frame) {
       return times.map((start) => known.get(start) ?? null);
     };
     const name = (/** @type {number} */ id) => names.get(id) || `agent ${id}`;
-    cpu.update(times, ids.map((id) => ({ label: name(id), values: ratesOf(values("cpu_ms", id), span.step).map((each) => (each === null ? null : each / 1000)) })));
-    memory.update(times, ids.map((id) => ({ label: name(id), values: values("rss_bytes", id) })));
-    seen.update(times, ids.flatMap((id) => [
+    this.#charts.cpu.update(times, ids.map((id) => ({ label: name(id), values: ratesOf(values("cpu_ms", id), span.step).map((each) => (each === null ? null : each / 1000)) })));
+    this.#charts.memory.update(times, ids.map((id) => ({ label: name(id), values: values("rss_bytes", id) })));
+    this.#charts.seen.update(times, ids.flatMap((id) => [
       { label: `${name(id)}: packets`, values: ratesOf(values("packets", id), span.step) },
       { label: `${name(id)}: events`, values: ratesOf(values("events", id), span.step) },
     ]));
   }
+}
+
+/** @type {import("../page.js").PageFactory} */
+export function createAgents(frame) {
+  return new AgentsPage(frame);
 }
 
 function noAgents() {

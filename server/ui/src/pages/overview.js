@@ -1,7 +1,7 @@
 // Overview: how many requests, how many fail, how long they take, by service and protocol.
 
 import { query } from "../api.js";
-import { createChart } from "../chart.js";
+import { Chart } from "../chart.js";
 import { fill, h } from "../dom.js";
 import { POINT_FILTER } from "../filters.js";
 import { createFilterbar } from "../filterbar.js";
@@ -11,7 +11,7 @@ import { emptyState, errorShare, noDataYet, panel, protocolBadge, segmented, sha
 import { OTHERS, endpoints, errors, latencySeries, series, serviceLatency, services } from "../queries/metrics.js";
 import { ONCE } from "../queries/parts.js";
 import { latencies, meanUs, rates, spanSeconds, totals } from "../summary.js";
-import { createTable } from "../table.js";
+import { Table } from "../table.js";
 
 /** @typedef {import("../api.js").Row} Row */
 
@@ -21,12 +21,12 @@ export function createOverview(frame) {
   const group = segmented("Group by", [{ value: "service", label: "by service" }, { value: "protocol", label: "by protocol" }], (value) => frame.set({ group: value }));
   const order = segmented("Endpoints by", [{ value: "requests", label: "busiest" }, { value: "errors", label: "most errors" }, { value: "latency", label: "slowest" }], (value) => frame.set({ order: value }));
   const tiles = h("div", { class: "tiles" });
-  const requests = createChart({ label: "Requests per second", format: format.rate, stacked: true, onZoom: frame.zoom });
-  const failures = createChart({ label: "Errors and timeouts per second", format: format.rate, stacked: true, empty: "no errors in this range", onZoom: frame.zoom });
-  const latency = createChart({ label: "Response time", format: format.duration, logarithmic: true, onZoom: frame.zoom });
-  const serviceTable = createTable({ label: "Services", columns: serviceColumns(() => busiest), key: (row) => `${row.service}|${row.app_protocol}`, onOpen: (row) => showRequests(row, {}), empty: noDataYet });
-  const endpointTable = createTable({ label: "Endpoints", columns: ENDPOINT_COLUMNS, key: (row) => `${row.service}|${row.app_protocol}|${row.endpoint}`, onOpen: (row) => showRequests(row, { endpoint: row.endpoint }), empty: noDataYet });
-  const errorTable = createTable({ label: "Errors", columns: ERROR_COLUMNS, key: (row) => `${row.service}|${row.app_protocol}|${row.status}|${row.code}`, onOpen: (row) => showRequests(row, { status: String(row.status), code: row.code === null ? "" : String(row.code) }), empty: () => emptyState("No errors", "No request in this range ended with an error or a timeout.") });
+  const requests = new Chart({ label: "Requests per second", format: format.rate, stacked: true, onZoom: frame.zoom });
+  const failures = new Chart({ label: "Errors and timeouts per second", format: format.rate, stacked: true, empty: "no errors in this range", onZoom: frame.zoom });
+  const latency = new Chart({ label: "Response time", format: format.duration, logarithmic: true, onZoom: frame.zoom });
+  const serviceTable = new Table({ label: "Services", columns: serviceColumns(() => busiest), key: (row) => `${row.service}|${row.app_protocol}`, onOpen: (row) => showRequests(row, {}), empty: noDataYet });
+  const endpointTable = new Table({ label: "Endpoints", columns: ENDPOINT_COLUMNS, key: (row) => `${row.service}|${row.app_protocol}|${row.endpoint}`, onOpen: (row) => showRequests(row, { endpoint: row.endpoint }), empty: noDataYet });
+  const errorTable = new Table({ label: "Errors", columns: ERROR_COLUMNS, key: (row) => `${row.service}|${row.app_protocol}|${row.status}|${row.code}`, onOpen: (row) => showRequests(row, { status: String(row.status), code: row.code === null ? "" : String(row.code) }), empty: () => emptyState("No errors", "No request in this range ended with an error or a timeout.") });
   let busiest = 1;
   let point = ONCE;
 

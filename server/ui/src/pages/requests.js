@@ -5,13 +5,13 @@ import { REQUEST_FILTERS } from "../filters.js";
 import * as format from "../format.js";
 import { enumDoc, enumName } from "../labels.js";
 import { noDataYet, pointBadge, protocolBadge, statusBadge } from "../parts.js";
-import { createLog } from "./log.js";
+import { LogPage } from "./log.js";
 
 /** @typedef {import("../api.js").Row} Row */
 
 /** @type {import("../page.js").PageFactory} */
 export function createRequests(frame) {
-  return createLog(frame, {
+  return new LogPage(frame, {
     table: "l7_flow_log", title: "Request log", filters: REQUEST_FILTERS, columns: REQUEST_COLUMNS, statuses: "ResponseStatus", empty: noDataYet,
   });
 }
