@@ -87,7 +87,7 @@ impl Wheel {
         self.now_s..self.now_s + SECONDS
     }
 
-    /// Empties the list of a second into `due`, last inserted first.
+    /// Empties the list of a second into `due`, in no particular order.
     pub(crate) fn take(&mut self, links: &mut impl Links, second: u64, due: &mut Vec<u32>) {
         let mut slot = std::mem::replace(&mut self.heads[(second % SECONDS) as usize], NONE);
         while slot != NONE {

@@ -23,8 +23,8 @@ pub(crate) use self::key::SeededHasher;
 /// A clock that is this much behind was set back; less is the disorder of several sources.
 const CLOCK_STEP_NS: u64 = 10 * SECOND_NS;
 
-/// Slots above which an index that is nearly empty is made smaller.
-const INDEX_RESERVE: usize = 4096;
+/// Entries above which a list or index that is nearly empty is made smaller.
+const RESERVE: usize = 4096;
 
 /// What the table has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,12 +163,7 @@ impl FlowTable {
         if new_minute {
             self.count_silent_flows(now_s, out);
         }
-        self.flows.shrink();
-        if self.index.capacity() > INDEX_RESERVE.max(self.index.len() * 8) {
-            let flows = &self.flows;
-            let capacity = self.index.len() * 2;
-            self.index.shrink_to(capacity, |slot| flows.get(*slot).map_or(0, |flow| flow.hash));
-        }
+        self.shrink();
     }
 
     /// The capture is over: every flow ends as it would after endless silence, in the order of
@@ -330,6 +325,10 @@ impl FlowTable {
     fn expire_second(&mut self, second: u64, now_ns: u64, out: &mut Vec<FlowTick>) {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take(&mut self.flows, second, &mut due);
+        let flows = &self.flows;
+        due.sort_unstable_by_key(|slot| {
+            flows.get(*slot).map(|flow| (flow.deadline_ns, flow.generation))
+        });
         for slot in due.drain(..) {
             let Some(flow) = self.flows.get(slot) else { continue };
             let deadline_ns = flow.deadline_ns;
@@ -352,6 +351,23 @@ impl FlowTable {
                 flow.first_ns = now_s * SECOND_NS;
                 out.push(flow.hand_out(slot));
             }
+        }
+    }
+
+    /// Gives back the memory of flows that are gone.
+    fn shrink(&mut self) {
+        self.flows.shrink();
+        let is_wasteful = |capacity: usize, len: usize| capacity > RESERVE.max(len * 8);
+        if is_wasteful(self.index.capacity(), self.index.len()) {
+            let flows = &self.flows;
+            let capacity = self.index.len() * 2;
+            self.index.shrink_to(capacity, |slot| flows.get(*slot).map_or(0, |flow| flow.hash));
+        }
+        if is_wasteful(self.active.capacity(), self.active.len()) {
+            self.active.shrink_to(self.active.len() * 2);
+        }
+        if is_wasteful(self.due.capacity(), self.flows.len()) {
+            self.due.shrink_to(self.flows.len() / 4);
         }
     }
 
