@@ -12,6 +12,7 @@ import { fill, h, svg } from "./dom.js";
  * @property {(value: number | null | undefined) => string} format
  * @property {boolean} [stacked] areas on top of each other instead of lines
  * @property {boolean} [logarithmic] for values of several magnitudes
+ * @property {boolean} [binary] ticks at powers of two, for bytes
  * @property {number} [height] of the plot in pixels
  * @property {string} [empty] shown when there is nothing but zeros
  * @property {(from: number, to: number) => void} onZoom
@@ -108,7 +109,7 @@ export class Chart {
     return {
       width: this.#plot.clientWidth,
       height: this.#height,
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: { points: { size: 6 }, drag: { x: true, y: false, setScale: false } },
       scales: { y: this.#scale() },
@@ -131,7 +132,7 @@ export class Chart {
   /** @returns {uPlot.Axis[]} */
   #axes() {
     const look = { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
-    const { format, logarithmic } = this.#options;
+    const { format, logarithmic, binary } = this.#options;
     /** @type {uPlot.Axis.Values} */
     const clock = [
       [86400, "{MMM} {D}", null, null, null, null, null, null, 1],
@@ -140,6 +141,7 @@ export class Chart {
     ];
     /** @type {uPlot.Axis} */
     const values = { ...look, size: 66, space: 34, values: (_, ticks) => ticks.map((tick) => (tick === null ? null : format(tick))) };
+    if (binary) values.incrs = Array.from({ length: 50 }, (_, power) => 2 ** power);
     if (logarithmic) {
       values.splits = (self) => decades(self.scales.y.min ?? 1, self.scales.y.max ?? 10);
       values.filter = (_, splits) => splits;

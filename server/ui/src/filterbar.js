@@ -9,9 +9,8 @@ const TYPING_PAUSE_MS = 350;
 /**
  * @param {import("./filters.js").Filter[]} filters
  * @param {import("./page.js").Frame} frame
- * @param {...import("./dom.js").Child} tools shown at the end
  */
-export function createFilterbar(filters, frame, ...tools) {
+export function createFilterbar(filters, frame) {
   const chips = h("span", { class: "chips" });
   let timer = 0;
   const fields = filters.filter(({ link }) => !link).map((filter) => {
@@ -20,7 +19,12 @@ export function createFilterbar(filters, frame, ...tools) {
     return { filter, input, problem, label: h("label", { title: filter.doc ?? null }, filter.label, input, problem) };
   });
   const form = h("form", { class: "filters", role: "search", "aria-label": "Filters", on: { submit: (/** @type {Event} */ event) => event.preventDefault() } },
-    fields.map(({ label }) => label), chips, tools);
+    fields.map(({ filter, label }) => (filter.explained ? h("span", { class: "explained" }, label, explanation(filter)) : label)), chips);
+
+  /** What a person must know to read the numbers, one click away. @param {import("./filters.js").Filter} filter */
+  function explanation(filter) {
+    return h("details", { class: "explanation" }, h("summary", { title: "What is this?", "aria-label": `What does “${filter.label}” mean?` }, "?"), h("p", {}, filter.doc ?? ""));
+  }
 
   /** @param {import("./filters.js").Filter} filter */
   function choice(filter) {

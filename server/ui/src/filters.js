@@ -14,6 +14,7 @@ import { ALL_POINTS, ONCE, ONCE_DOC } from "./queries/parts.js";
  * @property {string} [initial] value without a parameter
  * @property {string} [placeholder]
  * @property {string} [doc]
+ * @property {boolean} [explained] `doc` can be opened, not only hovered
  * @property {boolean} [link] set by links only; shown as a chip when set
  */
 
@@ -24,7 +25,7 @@ export const ERRORS = "errors";
 
 /** @type {Filter} */
 export const POINT_FILTER = {
-  name: "point", label: "Seen at", kind: "choice", initial: ONCE, doc: ONCE_DOC,
+  name: "point", label: "Seen at", kind: "choice", initial: ONCE, doc: ONCE_DOC, explained: true,
   choices: () => [
     { value: ONCE, label: "each request once", doc: ONCE_DOC },
     { value: ALL_POINTS, label: "all points" },
@@ -37,7 +38,7 @@ const ENDS = [
   { name: "client", label: "Client", kind: "text", placeholder: "process or IP", doc: "Part of the client's process name or address; =name for exactly that." },
   { name: "server", label: "Server", kind: "text", placeholder: "process or IP", doc: "Part of the server's process name or address; =name for exactly that." },
   { name: "ip", label: "IP", kind: "text", placeholder: "either end", doc: "Address of either end, exactly." },
-  { name: "port", label: "Port", kind: "text", placeholder: "either end", doc: "Port of either end." },
+  { name: "port", label: "Port", kind: "text", placeholder: "any", doc: "Port of either end." },
 ];
 
 /** @type {Filter} */

@@ -27,20 +27,21 @@ class AgentsPage {
 
   /** @param {import("../page.js").Frame} frame */
   constructor(frame) {
-    const chart = (/** @type {string} */ label, /** @type {(value: number | null | undefined) => string} */ format) =>
-      new Chart({ label, format, empty: "no telemetry in this range", onZoom: frame.zoom });
-    this.#charts = { cpu: chart("CPU of agents in percent of one core", format.percent), memory: chart("Memory of agents", format.bytes), seen: chart("Packets and system call events per second", format.rate) };
+    const chart = (/** @type {string} */ label, /** @type {(value: number | null | undefined) => string} */ format, binary = false) =>
+      new Chart({ label, format, binary, empty: "no telemetry in this range", onZoom: frame.zoom });
+    this.#charts = { cpu: chart("CPU of agents in percent of one core", format.percent), memory: chart("Memory of agents", format.bytes, true), seen: chart("Packets and system call events per second", format.rate) };
     this.#list = new Table({ label: "Agents", columns: AGENT_COLUMNS, key: (row) => String(row.agent_id), onOpen: (row) => frame.set({ agent: String(row.agent_id) }), empty: noAgents });
     this.element = h("div", { class: "page" },
       h("div", { class: "page-head" }, h("h1", {}, "Agents and server")), this.#alerts, this.#tiles,
       panel("Agents", { note: "select one for its counters" }, this.#list.element),
       h("div", { class: "columns" }, panel("CPU", { note: "of one core" }, this.#charts.cpu.element), panel("Memory", { note: "resident" }, this.#charts.memory.element), panel("Observed", { note: "packets and system call events" }, this.#charts.seen.element)),
       h("div", { class: "split" },
-        panel("Conservation of rows", { note: "observed = stored + waiting + dropped" }, this.#identity, this.#tables.element),
-        panel("Losses by reason", { note: "every way in which data can be lost" }, this.#drops.element)),
-      h("div", { class: "split" },
-        panel("Counters of the agent", {}, this.#counters.element),
-        panel("Server", {}, this.#about, this.#serverCounters.element)));
+        h("div", { class: "page" },
+          panel("Conservation of rows", { note: "observed = stored + waiting + dropped" }, this.#identity, this.#tables.element),
+          panel("Counters of the agent", {}, this.#counters.element)),
+        h("div", { class: "page" },
+          panel("Losses by reason", { note: "every way in which data can be lost" }, this.#drops.element),
+          panel("Server", {}, this.#about, this.#serverCounters.element))));
   }
 
   /** @param {import("../page.js").View} view */

@@ -61,12 +61,12 @@ export class LogPage {
     this.#frame = frame;
     this.#options = options;
     const rowsOf = (/** @type {number | null | undefined} */ value) => (value === null || value === undefined ? "–" : count(value));
-    this.#filters = createFilterbar(options.filters, frame, this.#save);
+    this.#filters = createFilterbar(options.filters, frame);
     this.#chart = new Chart({ label: `${options.title} by status`, format: rowsOf, stacked: true, height: 84, onZoom: frame.zoom, empty: "no rows in this range" });
     this.#drawer = new Drawer(options.table, { onClose: () => this.#closed(), onOpen: (row) => this.#open(row), range: () => this.#fixedRange() });
     this.#list = new Table({ label: options.title, columns: options.columns, key: (row) => String(row.id), onOpen: (row) => this.#open(row), onSort: (key) => this.#sortBy(key), empty: options.empty });
     this.element = h("div", { class: "page" },
-      h("div", { class: "page-head" }, h("h1", {}, options.title)),
+      h("div", { class: "page-head" }, h("h1", {}, options.title), h("span", { class: "grow" }), this.#save),
       this.#filters.element,
       panel("Rows by status", {}, this.#chart.element),
       h("section", { class: "panel", "aria-label": options.title }, this.#list.element, h("div", { class: "pager" }, this.#back, this.#on, this.#where)),
