@@ -94,7 +94,7 @@ impl Authority {
         let token_path = dir.join("enrol.token");
         let authority_sha256 = Sha256::digest(&certificate).into();
         let token = open_token(&token_path, authority_sha256, &provider)?;
-        let issuer = Issuer::new(authority_params(), key);
+        let issuer = Issuer::new(authority_params(&key), key);
         Ok(Self { issuer, certificate, token, token_path, provider })
     }
 
@@ -204,7 +204,7 @@ fn open_certificate(path: &Path, key: &KeyPair) -> Result<CertificateDer<'static
         }
         return Ok(certificate);
     }
-    let certificate = authority_params().self_signed(key)?;
+    let certificate = authority_params(key).self_signed(key)?;
     write_private(path, &certificate.pem()).map_err(at(path))?;
     Ok(certificate.der().clone())
 }
@@ -235,10 +235,14 @@ fn open_token(
     Ok(token)
 }
 
-/// The same at each start: agents compare the issuer's name and key, not its validity.
-fn authority_params() -> CertificateParams {
+/// The same at each start, but for the validity, which agents read in the certificate. The name
+/// holds a digest of the key: an agent of another installation then reads "unknown issuer".
+fn authority_params(key: &KeyPair) -> CertificateParams {
+    let digest = Sha256::digest(key.public_key_raw());
+    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, AUTHORITY_NAME);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, format!("{AUTHORITY_NAME} {digest}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, AUTHORITY_YEARS);

@@ -204,10 +204,10 @@ fn count_handshake(counters: &Counters, peer: SocketAddr, error: &ConnectionErro
     tracing::warn!(%peer, cause = cause.name(), error = text, "handshake failed");
 }
 
-/// QUIC carries TLS alert n as error 0x100 + n (RFC 9001 §4.8); 42 to 49 and 116 are about
-/// certificates (RFC 8446 §6.2).
+/// QUIC carries TLS alert n as error 0x100 + n (RFC 9001 §4.8); 42 to 49, 51 and 116 are about
+/// certificates and their signatures (RFC 8446 §6.2).
 fn is_certificate_alert(code: u64) -> bool {
-    matches!(code, 0x12a..=0x131 | 0x174)
+    matches!(code, 0x12a..=0x131 | 0x133 | 0x174)
 }
 
 /// Why ingest could not start is told as `io::Error`s of the address.

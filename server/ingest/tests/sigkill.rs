@@ -105,9 +105,23 @@ fn serve(dir: &Path, port: u16) {
     });
 }
 
-fn start_child(dir: &Path, port: u16) -> Child {
-    let program = std::env::current_exe().unwrap();
-    Command::new(program).arg("child").arg(dir).arg(port.to_string()).spawn().unwrap()
+/// A server that does not outlive the test.
+struct Server(Child);
+
+impl Server {
+    fn start(dir: &Path, port: u16) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let mut command = Command::new(program);
+        Self(command.arg("child").arg(dir).arg(port.to_string()).spawn().unwrap())
+    }
+}
+
+/// SIGKILL.
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn kill_and_count() {
@@ -137,7 +151,7 @@ fn kill_and_count() {
     };
     for kill in 0..KILLS {
         let sessions = exporter.stats().sessions;
-        let mut child = start_child(dir.path(), port);
+        let child = Server::start(dir.path(), port);
         let patience = Instant::now() + Duration::from_secs(20);
         while exporter.stats().sessions == sessions {
             assert!(Instant::now() < patience, "kill {kill}: {:?}", exporter.stats());
@@ -146,17 +160,19 @@ fn kill_and_count() {
         chance =
             chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         submit_for(&exporter, Duration::from_micros((chance >> 40) % 120_000));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        drop(child);
     }
-    let mut child = start_child(dir.path(), port);
+    let child = Server::start(dir.path(), port);
+    let patience = Instant::now() + Duration::from_secs(30);
+    while exporter.stats().outstanding_batches > 0 && Instant::now() < patience {
+        std::thread::sleep(Duration::from_millis(10));
+    }
     let stats = exporter.shutdown(Duration::from_secs(30));
     let totals = &stats.totals[&Subject::Table(Table::L7FlowLog)];
     assert!(totals.is_balanced());
     assert_eq!((totals.observed, totals.acknowledged), (sent, sent), "{totals:?}");
     wait_for_the_sink(dir.path(), sent);
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     let counts = counts(dir.path());
     assert_eq!(counts.len() as u64, sent, "rows lost");
     assert!(counts.values().all(|count| *count == 1), "rows doubled");
