@@ -14,6 +14,7 @@ pub mod row;
 pub mod wire;
 
 pub use column::{Column, ColumnDef, ColumnType, Json, Origin, TextColumn};
+pub use generated::config_keys;
 pub use generated::drops::Drop;
 pub use generated::enums::*;
 pub use generated::metrics;

@@ -1,0 +1,151 @@
+//! The thread of system calls: BPF ring → pipeline.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use schema::{Drop, metrics};
+use source::bpf::{BpfConfig, BpfCounters, BpfSource, Event, HookReport, ProcessChange};
+
+use super::{Shared, now_ns};
+use crate::config::Config;
+use crate::owners::ProcessNames;
+use crate::pipeline::{METRICS_DELAY_S, SocketPipeline};
+use crate::telemetry::Losses;
+
+/// Name on the status board.
+const NAME: &str = "sockets";
+const POLL: Duration = Duration::from_millis(15);
+const TICK: Duration = Duration::from_millis(100);
+/// Executables whose own traffic is left out begin so.
+const OWN_PREFIX: &str = "deepflow-";
+
+/// Runs until the stop flag is set.
+pub fn run(shared: &Shared) {
+    if shared.config.sockets.disabled {
+        shared.board.update(NAME, |status| {
+            status.problems = vec!["system calls are not watched: inputs.ebpf is disabled".into()];
+        });
+        return;
+    }
+    match BpfSource::load(bpf_config(&shared.config)) {
+        Ok((source, hooks)) => {
+            tell_hooks(shared, &hooks);
+            watch(shared, source);
+        }
+        Err(error) => {
+            tracing::warn!(%error, "system calls are not watched");
+            let problem = format!("system calls are not watched: {error}");
+            shared.board.update(NAME, |status| status.problems = vec![problem]);
+        }
+    }
+}
+
+fn bpf_config(config: &Config) -> BpfConfig {
+    let ranges = |ports: &[u16]| ports.iter().map(|port| *port..=*port).collect::<Vec<_>>();
+    let mut denied = ranges(&config.sockets.denied_ports);
+    denied.extend(ranges(&config.own_ports));
+    BpfConfig {
+        payload_bytes_max: config.sockets.payload_bytes,
+        sockets_max: config.sockets.sockets,
+        excluded_tgids: own_processes(&config.proc_dir),
+        ports_allowed: ranges(&config.sockets.allowed_ports),
+        ports_denied: denied,
+        ..BpfConfig::default()
+    }
+}
+
+/// Server, engine and tools of our own that run on this host.
+fn own_processes(proc: &Path) -> Vec<u32> {
+    let is_own = |tgid: &u32| {
+        std::fs::read_to_string(proc.join(tgid.to_string()).join("comm"))
+            .is_ok_and(|name| name.starts_with(OWN_PREFIX))
+    };
+    metadata::process::list(proc).into_iter().filter(is_own).collect()
+}
+
+fn tell_hooks(shared: &Shared, hooks: &[HookReport]) {
+    let failed = hooks.iter().filter(|hook| !hook.attached);
+    let problems: Vec<String> =
+        failed.map(|hook| format!("hook {} is missing: {}", hook.hook, hook.reason)).collect();
+    for problem in &problems {
+        tracing::warn!("{problem}");
+    }
+    let attached = hooks.iter().filter(|hook| hook.attached).count();
+    tracing::info!(attached, "watching system calls");
+    shared.board.update(NAME, |status| {
+        status.works = true;
+        status.problems = problems;
+    });
+}
+
+fn watch(shared: &Shared, mut source: BpfSource) {
+    let names = ProcessNames::new(shared.config.proc_dir.clone());
+    let mut pipeline = SocketPipeline::new(shared.config.l7.clone(), names, shared.stage());
+    let mut losses = Losses::default();
+    let mut last_tick = Instant::now();
+    let mut own = Vec::new();
+    while !shared.stopping() {
+        let polled = source.poll(POLL, &mut |event| {
+            note_own(&event, &mut own);
+            pipeline.on_event(&event);
+        });
+        if let Err(error) = polled {
+            tracing::error!(%error, "system calls are watched no longer");
+            let problem = format!("system calls are watched no longer: {error}");
+            shared.board.update(NAME, |status| status.problems.push(problem));
+            break;
+        }
+        for tgid in own.drain(..) {
+            if let Err(error) = source.exclude(tgid) {
+                tracing::debug!(%error, tgid, "own process not excluded");
+            }
+        }
+        if last_tick.elapsed() >= TICK {
+            last_tick = Instant::now();
+            let now_ns = now_ns();
+            let second = (now_ns / 1_000_000_000).saturating_sub(METRICS_DELAY_S);
+            shared.submit(pipeline.tick(now_ns, second));
+            losses.join(&pipeline.take_losses());
+            tell(shared, &source, &pipeline, &losses);
+        }
+    }
+    source.detach();
+    source.drain(&mut |event| pipeline.on_event(&event));
+    shared.submit(pipeline.finish(now_ns()));
+    losses.join(&pipeline.take_losses());
+    tell(shared, &source, &pipeline, &losses);
+}
+
+/// Notes a program of our own that begins to run.
+fn note_own(event: &Event<'_>, own: &mut Vec<u32>) {
+    if let Event::Process(process) = event
+        && let ProcessChange::Exec { path } = process.change
+        && path
+            .rsplit(|byte| *byte == b'/')
+            .next()
+            .is_some_and(|n| n.starts_with(OWN_PREFIX.as_bytes()))
+    {
+        own.push(process.caller.tgid);
+    }
+}
+
+fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: &Losses) {
+    let counters = source.counters().unwrap_or_default();
+    let load = pipeline.load();
+    let mut losses = losses.clone();
+    let BpfCounters { ring_full, payload_unreadable, map_full, malformed, .. } = counters;
+    losses.add(Drop::RingFull, ring_full);
+    losses.add(Drop::PayloadUnreadable, payload_unreadable);
+    losses.add(Drop::MapFull, map_full);
+    losses.add(Drop::EventMalformed, malformed);
+    shared.board.update(NAME, |status| {
+        status.metrics = [
+            (metrics::AGENT_SOCKET_EVENTS_TOTAL.name, counters.records as f64),
+            (metrics::AGENT_SOCKET_EVENT_BYTES_TOTAL.name, counters.record_bytes as f64),
+            (metrics::AGENT_CONVERSATIONS.name, load.conversations as f64),
+            (metrics::AGENT_SESSIONS_PENDING.name, load.sessions as f64),
+        ]
+        .into();
+        status.losses = losses;
+    });
+}

@@ -1,0 +1,97 @@
+//! Rows of the request log.
+
+use std::net::IpAddr;
+
+use l7::Record;
+use meter::Edge;
+use schema::l7_flow_log::Row;
+
+use super::seen::Seen;
+
+const NS_A_US: u64 = 1_000;
+const US_A_SECOND: u64 = 1_000_000;
+
+/// The row of a record.
+pub fn row(seen: &Seen, edge: &Edge, record: Record) -> Row {
+    let (ip4_0, ip6_0) = address(seen.client.ip());
+    let (ip4_1, ip6_1) = address(seen.server.ip());
+    let end_us = record.end_ns / NS_A_US;
+    let (attribute_names, attribute_values) = record.attributes.into_iter().unzip();
+    let (metrics_names, metrics_values) = record.metrics.into_iter().unzip();
+    Row {
+        time: (end_us / US_A_SECOND) as u32,
+        ip4_0,
+        ip4_1,
+        ip6_0,
+        ip6_1,
+        is_ipv4: u8::from(seen.client.is_ipv4()),
+        protocol: seen.protocol,
+        client_port: seen.client.port(),
+        server_port: seen.server.port(),
+        flow_id: seen.flow_id,
+        capture_network_type_id: meter::CLOUD_NETWORK,
+        signal_source: seen.signal_source.id(),
+        tunnel_type: seen.tunnel.id(),
+        capture_nic: seen.nic,
+        observation_point: seen.point.name().into(),
+        req_tcp_seq: record.req_tcp_seq,
+        resp_tcp_seq: record.resp_tcp_seq,
+        start_time: (record.start_ns / NS_A_US) as i64,
+        end_time: end_us as i64,
+        process_id_0: edge.client.id,
+        process_id_1: edge.server.id,
+        process_kname_0: edge.client.name.clone(),
+        process_kname_1: edge.server.name.clone(),
+        syscall_trace_id_request: record.request_origin.trace_id,
+        syscall_trace_id_response: record.response_origin.trace_id,
+        syscall_thread_0: record.request_origin.thread,
+        syscall_thread_1: record.response_origin.thread,
+        syscall_coroutine_0: record.request_origin.coroutine,
+        syscall_coroutine_1: record.response_origin.coroutine,
+        syscall_cap_seq_0: record.request_origin.cap_seq,
+        syscall_cap_seq_1: record.response_origin.cap_seq,
+        l7_protocol: record.protocol.id(),
+        version: record.version,
+        r#type: record.kind.id(),
+        is_tls: record.is_tls.into(),
+        is_async: record.is_async.into(),
+        is_reversed: record.is_reversed.into(),
+        request_type: record.request_type,
+        request_domain: record.request_domain,
+        request_resource: record.request_resource,
+        endpoint: record.endpoint,
+        request_id: record.request_id,
+        response_status: record.response_status.id(),
+        response_code: record.response_code,
+        response_exception: record.response_exception,
+        response_result: record.response_result,
+        http_proxy_client: record.http_proxy_client,
+        x_request_id_0: record.x_request_id_0,
+        x_request_id_1: record.x_request_id_1,
+        trace_id: record.trace_id,
+        _trace_id_2: record.trace_id_2,
+        span_id: record.span_id,
+        parent_span_id: record.parent_span_id,
+        app_service: record.app_service,
+        app_instance: record.app_instance,
+        response_duration: record.duration_ns.unwrap_or(0) / NS_A_US,
+        request_length: record.request_bytes,
+        response_length: record.response_bytes,
+        sql_affected_rows: record.sql_affected_rows,
+        direction_score: seen.direction_score,
+        captured_request_byte: record.captured_request_bytes,
+        captured_response_byte: record.captured_response_bytes,
+        attribute_names,
+        attribute_values,
+        metrics_names,
+        metrics_values,
+    }
+}
+
+/// An address as the store has it: IPv4 number, IPv6 bytes.
+pub fn address(ip: IpAddr) -> (u32, [u8; 16]) {
+    match ip {
+        IpAddr::V4(ip) => (ip.to_bits(), [0; 16]),
+        IpAddr::V6(ip) => (0, ip.octets()),
+    }
+}

@@ -1,0 +1,329 @@
+//! The pipeline of system calls: socket events in, rows out.
+//!
+//! A TCP socket is one conversation; a UDP socket is one for each peer. A socket whose close was
+//! told lives on for a moment, because calls of other threads may still be on their way.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use l7::{Conversation, ConversationContext, Direction, Origin, Output, Segment, Shared};
+use metadata::{Connection, Owner};
+use schema::{Batch, Drop, ObservationPoint, SignalSource, TunnelType};
+use source::bpf::{self, Data, Event, ProcessChange, SocketChange, SocketRole, Transport};
+
+use super::packets::Load;
+use super::seen::Seen;
+use super::stage::Stage;
+use crate::owners::ProcessNames;
+use crate::telemetry::Losses;
+
+/// Conversations at once; beyond, new ones are not followed.
+const CONVERSATIONS_MAX: usize = 131_072;
+/// After a close was told. unit ns
+const LINGER_NS: u64 = 1_000_000_000;
+/// A TCP socket that says nothing for so long is forgotten. unit ns
+const TCP_IDLE_NS: u64 = 600_000_000_000;
+/// A UDP peer that says nothing for so long is forgotten. unit ns
+const UDP_IDLE_NS: u64 = 30_000_000_000;
+/// Direction scores: see `flow_log.l7_flow_log.direction_score`.
+const SCORE_CERTAIN: u8 = 255;
+const SCORE_BY_PROTOCOL: u8 = 254;
+const SCORE_BY_PORT: u8 = 1;
+
+/// A conversation's name: socket, and peer where the socket has many.
+type Key = (u64, Option<SocketAddr>);
+
+struct Followed {
+    conversation: Conversation,
+    seen: Rc<Seen>,
+    local_is_client: bool,
+    tgid: u32,
+    last_ns: u64,
+    /// When it ends, once a close was told. unit ns
+    ends_ns: Option<u64>,
+    /// A datagram of which parts are missing.
+    datagram: Vec<u8>,
+}
+
+/// The pipeline of system calls. One thread.
+pub struct SocketPipeline {
+    shared: Shared,
+    conversations: HashMap<Key, Followed>,
+    names: ProcessNames,
+    output: Output,
+    stage: Stage,
+    losses: Losses,
+}
+
+impl SocketPipeline {
+    /// With nothing seen yet.
+    pub fn new(config: l7::Config, names: ProcessNames, stage: Stage) -> Self {
+        Self {
+            shared: Shared::new(config),
+            conversations: HashMap::new(),
+            names,
+            output: Output::default(),
+            stage,
+            losses: Losses::default(),
+        }
+    }
+
+    /// Takes one event; events come in the order of their times.
+    pub fn on_event(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Data(data) => self.on_data(data),
+            Event::Socket(socket) => self.on_socket(socket),
+            Event::Process(process) => match process.change {
+                ProcessChange::Exec { .. } => self.names.forget(process.caller.tgid),
+                ProcessChange::Exit { .. } => {
+                    self.on_exit(process.caller.tgid, process.caller.time_ns)
+                }
+            },
+        }
+    }
+
+    /// To be called several times a second: what waited long enough goes on, what is silent for
+    /// too long is forgotten, and all rows come out.
+    pub fn tick(&mut self, now_ns: u64, second: u64) -> Vec<Batch> {
+        let mut ended: Vec<Key> = Vec::new();
+        for (key, followed) in &mut self.conversations {
+            let idle_ns = if key.1.is_some() { UDP_IDLE_NS } else { TCP_IDLE_NS };
+            let idle_end_ns = followed.last_ns.saturating_add(idle_ns);
+            if followed.ends_ns.is_some_and(|at| at <= now_ns) || idle_end_ns <= now_ns {
+                ended.push(*key);
+            } else if followed.conversation.pending() > 0 {
+                followed.conversation.expire(&mut self.shared, now_ns, &mut self.output);
+                self.stage.take(now_ns, &followed.seen, &mut self.output);
+            }
+        }
+        for key in ended {
+            self.end(key, now_ns);
+        }
+        for (reason, count) in self.shared.take_drops() {
+            self.losses.add(reason, count);
+        }
+        self.stage.flush(now_ns, second)
+    }
+
+    /// Ends every conversation and gives out what there is.
+    pub fn finish(&mut self, now_ns: u64) -> Vec<Batch> {
+        let mut keys: Vec<Key> = self.conversations.keys().copied().collect();
+        keys.sort_unstable();
+        for key in keys {
+            self.end(key, now_ns);
+        }
+        self.stage.finish()
+    }
+
+    /// What it holds now.
+    pub fn load(&self) -> Load {
+        Load { flows: 0, conversations: self.conversations.len(), sessions: self.shared.sessions() }
+    }
+
+    /// What was lost since the last call.
+    pub fn take_losses(&mut self) -> Losses {
+        std::mem::take(&mut self.losses)
+    }
+
+    fn on_data(&mut self, data: &Data<'_>) {
+        let now_ns = data.caller.time_ns;
+        let udp = data.tuple.transport == Transport::Udp;
+        let remote = SocketAddr::new(data.tuple.remote_ip, data.tuple.remote_port);
+        let key = (data.socket_id, udp.then_some(remote));
+        if !self.conversations.contains_key(&key) {
+            if self.conversations.len() >= CONVERSATIONS_MAX {
+                self.losses.add(Drop::FlowTableFull, 1);
+                return;
+            }
+            let followed = self.follow(data);
+            self.conversations.insert(key, followed);
+        }
+        let Some(followed) = self.conversations.get_mut(&key) else { return };
+        followed.last_ns = now_ns;
+        followed.tgid = data.caller.tgid;
+        followed.ends_ns = None;
+        let whole: Vec<u8>;
+        let mut payload = data.payload;
+        let mut wire_bytes = data.wire_bytes();
+        if udp && (data.offset_bytes > 0 || !data.last) {
+            followed.datagram.truncate(data.offset_bytes as usize);
+            followed.datagram.extend_from_slice(payload);
+            if !data.last {
+                return;
+            }
+            whole = std::mem::take(&mut followed.datagram);
+            payload = &whole;
+            wire_bytes = data.message_bytes;
+        }
+        let from_client = (data.direction == bpf::Direction::Egress) == followed.local_is_client;
+        let segment = Segment {
+            time_ns: now_ns,
+            direction: if from_client {
+                Direction::ClientToServer
+            } else {
+                Direction::ServerToClient
+            },
+            seq: data.tcp_seq.filter(|_| !data.seq_unsure),
+            payload,
+            wire_bytes,
+            syn: false,
+            fin: false,
+            origin: Origin {
+                thread: data.caller.tid,
+                coroutine: data.coroutine_id,
+                trace_id: data.trace_id,
+                cap_seq: data.cap_seq,
+            },
+        };
+        followed.conversation.on_segment(&mut self.shared, &segment, &mut self.output);
+        if std::mem::take(&mut self.output.reversed) {
+            followed.local_is_client = !followed.local_is_client;
+            followed.seen = Rc::new(reversed(&followed.seen));
+        }
+        self.stage.take(now_ns, &followed.seen, &mut self.output);
+    }
+
+    fn follow(&mut self, data: &Data<'_>) -> Followed {
+        let tuple = &data.tuple;
+        let remote = SocketAddr::new(tuple.remote_ip, tuple.remote_port);
+        let local_ip = self.stage.owners().local_ip(tuple.local_ip, tuple.remote_ip);
+        let local = SocketAddr::new(local_ip, tuple.local_port);
+        let udp = tuple.transport == Transport::Udp;
+        let owner = self.owner(&data.caller);
+        self.note_owner(tuple, local, &owner);
+        let (local_is_client, score) = match tuple.role {
+            SocketRole::Connect => (true, SCORE_CERTAIN),
+            SocketRole::Accept => (false, SCORE_CERTAIN),
+            SocketRole::Unknown if udp => (data.direction == bpf::Direction::Egress, SCORE_BY_PORT),
+            SocketRole::Unknown => (local.port() > remote.port(), SCORE_BY_PORT),
+        };
+        let (client, server) = if local_is_client { (local, remote) } else { (remote, local) };
+        let protocol = if udp { 17 } else { 6 };
+        let seen = Seen {
+            client,
+            server,
+            protocol,
+            signal_source: SignalSource::Ebpf,
+            point: if local_is_client { ObservationPoint::CP } else { ObservationPoint::SP },
+            nic: 0,
+            tunnel: TunnelType::None,
+            flow_id: data.socket_id,
+            direction_score: score,
+            client_owner: local_is_client.then(|| owner.clone()),
+            server_owner: (!local_is_client).then_some(owner),
+            lookup: Default::default(),
+        };
+        let context = ConversationContext {
+            transport: if udp { l7::Transport::Udp } else { l7::Transport::Tcp },
+            client_port: client.port(),
+            server_port: server.port(),
+            server_key: server_key(
+                server,
+                protocol,
+                if local_is_client { 0 } else { data.caller.tgid },
+            ),
+            signal_source: SignalSource::Ebpf,
+            direction_known: score == SCORE_CERTAIN,
+            is_tls: false,
+        };
+        Followed {
+            conversation: Conversation::new(context),
+            seen: Rc::new(seen),
+            local_is_client,
+            tgid: data.caller.tgid,
+            last_ns: data.caller.time_ns,
+            ends_ns: None,
+            datagram: Vec::new(),
+        }
+    }
+
+    fn on_socket(&mut self, event: &bpf::SocketEvent) {
+        match event.change {
+            SocketChange::Connect(_) | SocketChange::Accept => {
+                let owner = self.owner(&event.caller);
+                let tuple = &event.tuple;
+                let local_ip = self.stage.owners().local_ip(tuple.local_ip, tuple.remote_ip);
+                self.note_owner(tuple, SocketAddr::new(local_ip, tuple.local_port), &owner);
+            }
+            SocketChange::Close => {
+                let ends_ns = event.caller.time_ns.saturating_add(LINGER_NS);
+                let tcp = event.tuple.transport == Transport::Tcp;
+                let of_socket =
+                    self.conversations.iter_mut().filter(|(key, _)| key.0 == event.socket_id);
+                if tcp {
+                    if let Some(followed) = self.conversations.get_mut(&(event.socket_id, None)) {
+                        followed.ends_ns = Some(ends_ns);
+                    }
+                } else {
+                    of_socket.for_each(|(_, followed)| followed.ends_ns = Some(ends_ns));
+                }
+            }
+        }
+    }
+
+    fn on_exit(&mut self, tgid: u32, time_ns: u64) {
+        let ends_ns = time_ns.saturating_add(LINGER_NS);
+        for followed in self.conversations.values_mut().filter(|followed| followed.tgid == tgid) {
+            followed.ends_ns.get_or_insert(ends_ns);
+        }
+    }
+
+    fn end(&mut self, key: Key, now_ns: u64) {
+        let Some(mut followed) = self.conversations.remove(&key) else { return };
+        followed.conversation.on_close(&mut self.shared, now_ns, &mut self.output);
+        self.stage.take(now_ns, &followed.seen, &mut self.output);
+    }
+
+    fn owner(&mut self, caller: &bpf::event::Caller) -> Owner {
+        Owner { tgid: caller.tgid, name: self.names.name(caller.tgid, caller.comm.as_str()) }
+    }
+
+    fn note_owner(&self, tuple: &bpf::Tuple, local: SocketAddr, owner: &Owner) {
+        let Some(table) = &self.stage.owners().table else { return };
+        let protocol = if tuple.transport == Transport::Udp { 17 } else { 6 };
+        if tuple.remote_port != 0 {
+            let remote = SocketAddr::new(tuple.remote_ip, tuple.remote_port);
+            table.insert(Connection { protocol, local, remote }, owner.clone());
+        }
+        if protocol == 17 {
+            let bound = SocketAddr::new(tuple.local_ip, tuple.local_port);
+            table.insert_listener(protocol, bound, owner.clone());
+        }
+    }
+}
+
+/// The same conversation with client and server the other way round.
+fn reversed(seen: &Seen) -> Seen {
+    Seen {
+        client: seen.server,
+        server: seen.client,
+        protocol: seen.protocol,
+        signal_source: seen.signal_source,
+        point: match seen.point {
+            ObservationPoint::CP => ObservationPoint::SP,
+            ObservationPoint::SP => ObservationPoint::CP,
+            point => point,
+        },
+        nic: seen.nic,
+        tunnel: seen.tunnel,
+        flow_id: seen.flow_id,
+        direction_score: SCORE_BY_PROTOCOL,
+        client_owner: seen.server_owner.clone(),
+        server_owner: seen.client_owner.clone(),
+        lookup: Default::default(),
+    }
+}
+
+/// Key of the inference cache: FNV-1a of the server's end, and its process where that is known.
+pub fn server_key(server: SocketAddr, protocol: u8, tgid: u32) -> u64 {
+    let ip = match server.ip() {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    };
+    let port = server.port().to_be_bytes();
+    let bytes = ip.iter().chain(&port).chain(std::slice::from_ref(&protocol)).copied();
+    bytes.chain(tgid.to_be_bytes()).fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
