@@ -21,6 +21,9 @@ const LAST_RANK = 10;
 /** Numbers of ResponseStatus and FlowStatus that stand for a failure: timeout (flows: reset), server, client. */
 export const ERROR_STATUSES = [2, 3, 4];
 
+/** Each host has a loopback of its own: 127.0.0.0/8 and ::1 are told apart by agent. */
+const LOOPBACK = sql`(is_ipv4 = 1 AND bitShiftRight(toUInt32(ip4_1), 24) = 127) OR (is_ipv4 = 0 AND ip6_1 = toIPv6('::1'))`;
+
 /** The rule above in a sentence, for the person at the screen. */
 export const ONCE_DOC =
   "One request is seen at several points: by the client process (c-p), by the server process (s-p), " +
@@ -68,7 +71,8 @@ export function endName(side) {
 export function atPoint(point, source, span, protocol = sql`l7_protocol`) {
   if (point === ALL_POINTS) return sql`1`;
   if (point !== ONCE) return sql`observation_point = ${point}`;
-  const rank = sql`transform(toString(observation_point), [${RANKED_POINTS}], [${RANKS}], ${LAST_RANK})`;
-  const server = sql`ip4_1, ip6_1, server_port, ${protocol}, if(startsWith(${ipText(1)}, '127.') OR ip6_1 = toIPv6('::1'), agent_id, 0)`;
-  return sql`(${server}, ${rank}) IN (SELECT ${server}, min(${rank}) FROM ${source} WHERE ${inSpan(span)} GROUP BY ${server})`;
+  const rank = sql`transform(observation_point, [${RANKED_POINTS}], [${RANKS}], ${LAST_RANK})`;
+  // One number instead of a tuple: the set is looked up for each row, and this is several times faster.
+  const server = sql`cityHash64(ip4_1, ip6_1, server_port, ${protocol}, if(${LOOPBACK}, agent_id, 0))`;
+  return sql`cityHash64(${server}, ${rank}) IN (SELECT cityHash64(${server}, min(${rank})) FROM ${source} WHERE ${inSpan(span)} GROUP BY ${server})`;
 }
