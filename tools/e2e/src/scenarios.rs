@@ -1,6 +1,7 @@
 //! What is tested, by name. A scenario starts what it needs, asks, and compares.
 
 pub mod bad_input;
+pub mod browser;
 pub mod counts;
 pub mod failures;
 pub mod protocols;
@@ -48,5 +49,6 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "agent-killed", run: failures::agent_killed },
     Scenario { name: "spool-full", run: failures::spool_full },
     Scenario { name: "network-cut", run: failures::network_cut },
+    Scenario { name: "browser", run: browser::run_browser },
     Scenario { name: "bad-input", run: bad_input::run },
 ];
