@@ -23,7 +23,7 @@ export function createFilterbar(filters, frame) {
 
   /** What a person must know to read the numbers, one click away. @param {import("./filters.js").Filter} filter */
   function explanation(filter) {
-    return h("details", { class: "explanation" }, h("summary", { title: "What is this?", "aria-label": `What does “${filter.label}” mean?` }, "?"), h("p", {}, filter.doc ?? ""));
+    return h("details", { class: "explanation" }, h("summary", { title: "What is this?", "aria-label": "What is this?" }, "?"), h("p", {}, filter.doc ?? ""));
   }
 
   /** @param {import("./filters.js").Filter} filter */

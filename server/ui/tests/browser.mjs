@@ -99,6 +99,11 @@ async function overview(page, url) {
   await drag(page);
   await page.waitForFunction(() => /range=\d+-\d+/.test(decodeURIComponent(location.hash)));
   await page.getByLabel("Time range").selectOption("15m");
+  await page.getByLabel("Time range").selectOption("custom");
+  await page.getByRole("button", { name: "Apply" }).click();
+  await page.waitForFunction(() => /range=\d+-\d+/.test(location.hash));
+  await rowsOf(page, "Services");
+  await page.getByLabel("Time range").selectOption("15m");
   await page.getByRole("button", { name: "Live" }).click();
   await page.getByRole("button", { name: "Paused" }).waitFor();
   await page.getByRole("button", { name: "Paused" }).click();
