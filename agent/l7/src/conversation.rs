@@ -182,6 +182,7 @@ impl Conversation {
             State::Undecided(undecided) => {
                 match undecided.consider(shared, &self.context, direction, piece) {
                     Verdict::Wait => {}
+                    Verdict::LeaveAlone => self.state = State::Opaque,
                     Verdict::GiveUp => {
                         shared.count_failure(self.context.server_key, piece.mark.time_ns);
                         self.state = State::Opaque;

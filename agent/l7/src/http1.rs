@@ -312,7 +312,8 @@ fn hexadecimal(line: &[u8]) -> Option<u64> {
 
 /// The path of a request target, which may name scheme and host before it (RFC 9112 §3.2.2).
 fn path_of(target: &[u8]) -> &[u8] {
-    let Some(at) = memchr::memmem::find(&target[..target.len().min(16)], b"://") else {
+    let scheme = &target[..target.len().min(16)];
+    let Some(at) = memchr::memmem::find(scheme, b"://").filter(|_| scheme[0] != b'/') else {
         return target;
     };
     let rest = &target[at + 3..];

@@ -37,6 +37,8 @@ pub(crate) enum Verdict {
     },
     /// None of ours.
     GiveUp,
+    /// Its server speaks none of ours.
+    LeaveAlone,
 }
 
 /// First bytes of a direction that are looked at.
@@ -58,7 +60,7 @@ impl Undecided {
         piece: &Piece<'_>,
     ) -> Verdict {
         if shared.is_given_up(context.server_key, piece.mark.time_ns) {
-            return Verdict::GiveUp;
+            return Verdict::LeaveAlone;
         }
         if piece.bytes.is_empty() {
             return Verdict::Wait;
@@ -140,9 +142,9 @@ impl Undecided {
     fn ask(&self, shared: &Shared, context: &ConversationContext, direction: Direction) -> Answer {
         let known = shared.protocol_of(context.server_key);
         let enabled = shared.config().protocols;
-        let order = known.into_iter().chain(
-            PARSED_PROTOCOLS.iter().copied().filter(|protocol| Some(*protocol) != known),
-        );
+        let order = known
+            .into_iter()
+            .chain(PARSED_PROTOCOLS.iter().copied().filter(|protocol| Some(*protocol) != known));
         let mut perhaps = false;
         for protocol in order.filter(|protocol| enabled.contains(*protocol)) {
             let is_known = Some(protocol) == known;

@@ -232,8 +232,7 @@ impl Speaking {
                 }
                 _ => {
                     at = self.recover(scope, run, at);
-                    if self.losses > LOSSES_MAX
-                        || !self.proven && self.losses > UNPROVEN_LOSSES_MAX
+                    if self.losses > LOSSES_MAX || !self.proven && self.losses > UNPROVEN_LOSSES_MAX
                     {
                         return (run.bytes.len(), After::GiveUp);
                     }
@@ -269,11 +268,10 @@ impl Speaking {
     fn recover(&mut self, scope: &mut Scope<'_>, run: &Run<'_>, at: usize) -> usize {
         self.losses += 1;
         self.tell_lost(scope, run.direction, mark_at(run.marks, at));
-        let found = run
-            .marks
-            .iter()
-            .map(|(start, _)| *start)
-            .find(|start| *start > at && self.parser.resync(run.direction, &run.bytes[*start..]));
+        let found =
+            run.marks.iter().map(|(start, _)| *start).find(|start| {
+                *start > at && self.parser.resync(run.direction, &run.bytes[*start..])
+            });
         let next = found.unwrap_or(run.bytes.len());
         self.readers[run.direction.index()].lost = found.is_none();
         scope.shared.drops().gap_bytes += (next - at) as u64;
@@ -292,7 +290,13 @@ impl Speaking {
     }
 
     /// Bytes were never seen, or were cut off.
-    fn pass_gap(&mut self, scope: &mut Scope<'_>, direction: Direction, gap_bytes: u64, mark: Mark) {
+    fn pass_gap(
+        &mut self,
+        scope: &mut Scope<'_>,
+        direction: Direction,
+        gap_bytes: u64,
+        mark: Mark,
+    ) {
         self.read_rest(scope, direction);
         let reader = &mut self.readers[direction.index()];
         if reader.skip >= gap_bytes {

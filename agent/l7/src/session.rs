@@ -384,8 +384,7 @@ impl Pairing<'_> {
     fn complete(&mut self, mut record: Box<Record>, response: Response) {
         let end_ns = response.mark.time_ns.max(record.start_ns);
         let duration_ns = end_ns - record.start_ns;
-        let kind =
-            StatKind::Response { rrt_us: Some(duration_ns / 1000), error: response.error() };
+        let kind = StatKind::Response { rrt_us: Some(duration_ns / 1000), error: response.error() };
         self.stat(end_ns, &record.endpoint, kind);
         record.kind = RecordType::Session;
         record.duration_ns = Some(duration_ns);
@@ -443,7 +442,8 @@ impl Pairing<'_> {
             self.give_up(waiting.record, ResponseStatus::Unknown);
             return true;
         }
-        let oldest = self.table.by_id.iter().min_by_key(|(id, waiting)| (waiting.record.start_ns, **id));
+        let oldest =
+            self.table.by_id.iter().min_by_key(|(id, waiting)| (waiting.record.start_ns, **id));
         let Some(id) = oldest.map(|(id, _)| *id) else { return false };
         if let Some(waiting) = self.table.by_id.remove(&id) {
             self.give_up(waiting.record, ResponseStatus::Unknown);

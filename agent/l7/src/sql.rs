@@ -70,9 +70,8 @@ pub(crate) fn trace(config: &TraceConfig, statement: &[u8], context: &mut TraceC
 const INSERT_WORDS: [&str; 7] =
     ["LOW_PRIORITY", "DELAYED", "HIGH_PRIORITY", "IGNORE", "INTO", "ONLY", "OVERWRITE"];
 const TABLE_WORDS: [&str; 7] = ["TABLE", "IF", "NOT", "EXISTS", "TEMPORARY", "TEMP", "UNLOGGED"];
-const VERBS: [&str; 9] = [
-    "SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP", "ALTER", "TRUNCATE",
-];
+const VERBS: [&str; 9] =
+    ["SELECT", "INSERT", "UPDATE", "DELETE", "REPLACE", "CREATE", "DROP", "ALTER", "TRUNCATE"];
 
 /// The verb of a statement when `word` is it. Words before it (`WITH name AS`, `EXPLAIN`) are
 /// passed over; of those, what stands in parentheses is no verb of the statement.

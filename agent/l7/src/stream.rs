@@ -110,11 +110,7 @@ impl Stream {
     /// Places a segment. `skippable` bytes of the stream are of no interest to the reader: a gap
     /// inside them is not waited for.
     pub fn place<'a>(&mut self, segment: &Segment<'a>, skippable: u64) -> Placed<'a> {
-        let mark = Mark {
-            time_ns: segment.time_ns,
-            seq: segment.seq,
-            origin: segment.origin,
-        };
+        let mark = Mark { time_ns: segment.time_ns, seq: segment.seq, origin: segment.origin };
         let wire_bytes = segment.wire_bytes.max(segment.payload.len() as u32);
         let Some(mut seq) = segment.seq else {
             let cut_bytes = u64::from(wire_bytes) - segment.payload.len() as u64;
@@ -123,7 +119,8 @@ impl Stream {
         };
         if segment.syn {
             seq = seq.wrapping_add(1);
-            if !self.anchored || self.next_seq != Some(seq) {
+            // The same SYN again changes nothing.
+            if !self.anchored || self.first_seq != seq {
                 self.restart(seq);
                 self.anchored = true;
             }

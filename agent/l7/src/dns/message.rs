@@ -100,7 +100,8 @@ impl<'a> Message<'a> {
     pub fn has_known_question(&self) -> bool {
         match self.question {
             Some(question) => {
-                types::is_type(question.kind) && matches!(question.class & 0x7fff, 1..=4 | 254..=255)
+                types::is_type(question.kind)
+                    && matches!(question.class & 0x7fff, 1..=4 | 254..=255)
             }
             None => self.is_response() && self.counts[1] > 0,
         }

@@ -50,8 +50,7 @@ pub(crate) fn parse(direction: Direction, text: &[u8], is_complete: bool) -> Opt
         Direction::ServerToClient => status_line(line)?,
     };
     let fields = text.get(first_end + 1..).unwrap_or(&[]);
-    let mut head =
-        Head { start, fields, content_bytes: None, is_chunked: false, is_complete };
+    let mut head = Head { start, fields, content_bytes: None, is_chunked: false, is_complete };
     for (name, value) in (Fields { rest: fields, whole: is_complete }) {
         if name.eq_ignore_ascii_case(b"content-length") {
             let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
@@ -132,9 +131,31 @@ impl<'a> Iterator for Fields<'a> {
 
 /// Methods of the IANA registry that servers meet.
 const METHODS: [&[u8]; 26] = [
-    b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE",
-    b"PROPFIND", b"PROPPATCH", b"MKCOL", b"COPY", b"MOVE", b"LOCK", b"UNLOCK", b"REPORT",
-    b"SEARCH", b"MERGE", b"CHECKOUT", b"MKACTIVITY", b"PURGE", b"LINK", b"UNLINK", b"NOTIFY",
+    b"GET",
+    b"POST",
+    b"PUT",
+    b"DELETE",
+    b"HEAD",
+    b"OPTIONS",
+    b"PATCH",
+    b"CONNECT",
+    b"TRACE",
+    b"PROPFIND",
+    b"PROPPATCH",
+    b"MKCOL",
+    b"COPY",
+    b"MOVE",
+    b"LOCK",
+    b"UNLOCK",
+    b"REPORT",
+    b"SEARCH",
+    b"MERGE",
+    b"CHECKOUT",
+    b"MKACTIVITY",
+    b"PURGE",
+    b"LINK",
+    b"UNLINK",
+    b"NOTIFY",
     b"SUBSCRIBE",
 ];
 
@@ -191,7 +212,11 @@ pub(crate) fn probe_response(first: &[u8]) -> Probe {
         (Some(b'0' | b'1'), None, _) => Probe::Short,
         (Some(b'0' | b'1'), Some(b' '), None) => Probe::Short,
         (Some(b'0' | b'1'), Some(b' '), Some(code)) => {
-            if code.iter().all(u8::is_ascii_digit) { Probe::Certain } else { Probe::No }
+            if code.iter().all(u8::is_ascii_digit) {
+                Probe::Certain
+            } else {
+                Probe::No
+            }
         }
         _ => Probe::No,
     }

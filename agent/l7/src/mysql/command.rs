@@ -35,11 +35,38 @@ pub(crate) const BINLOG_DUMP_GTID: u8 = 30;
 pub(crate) const STMT_BULK_EXECUTE: u8 = 0xfa;
 
 const NAMES: [&str; 32] = [
-    "SLEEP", "QUIT", "INIT_DB", "QUERY", "FIELD_LIST", "CREATE_DB", "DROP_DB", "REFRESH",
-    "SHUTDOWN", "STATISTICS", "PROCESS_INFO", "CONNECT", "PROCESS_KILL", "DEBUG", "PING", "TIME",
-    "DELAYED_INSERT", "CHANGE_USER", "BINLOG_DUMP", "TABLE_DUMP", "CONNECT_OUT",
-    "REGISTER_SLAVE", "STMT_PREPARE", "STMT_EXECUTE", "STMT_SEND_LONG_DATA", "STMT_CLOSE",
-    "STMT_RESET", "SET_OPTION", "STMT_FETCH", "DAEMON", "BINLOG_DUMP_GTID", "RESET_CONNECTION",
+    "SLEEP",
+    "QUIT",
+    "INIT_DB",
+    "QUERY",
+    "FIELD_LIST",
+    "CREATE_DB",
+    "DROP_DB",
+    "REFRESH",
+    "SHUTDOWN",
+    "STATISTICS",
+    "PROCESS_INFO",
+    "CONNECT",
+    "PROCESS_KILL",
+    "DEBUG",
+    "PING",
+    "TIME",
+    "DELAYED_INSERT",
+    "CHANGE_USER",
+    "BINLOG_DUMP",
+    "TABLE_DUMP",
+    "CONNECT_OUT",
+    "REGISTER_SLAVE",
+    "STMT_PREPARE",
+    "STMT_EXECUTE",
+    "STMT_SEND_LONG_DATA",
+    "STMT_CLOSE",
+    "STMT_RESET",
+    "SET_OPTION",
+    "STMT_FETCH",
+    "DAEMON",
+    "BINLOG_DUMP_GTID",
+    "RESET_CONNECTION",
 ];
 
 /// Name of a command; `None` for a number that is none.
@@ -78,7 +105,11 @@ impl Mysql {
                 record.request_resource = bytes::text(statement, limit);
                 record.endpoint = sql::endpoint(statement);
                 let mut context = TraceContext::default();
-                sql::trace(&out.config.trace, &statement[..statement.len().min(limit)], &mut context);
+                sql::trace(
+                    &out.config.trace,
+                    &statement[..statement.len().min(limit)],
+                    &mut context,
+                );
                 context.fill(&out.config.trace, &mut record);
             }
             INIT_DB | CREATE_DB | DROP_DB => record.request_resource = bytes::text(rest, limit),
@@ -147,9 +178,12 @@ fn truncate(text: &mut Text, limit: usize) {
 pub(crate) fn is_statement(text: &[u8]) -> bool {
     let text = text.trim_ascii_start();
     let looked = &text[..text.len().min(64)];
-    let starts = text
-        .first()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'(' | b'/' | b'-' | b'#'));
+    let word = looked.iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+    let starts = match looked.get(word) {
+        None => word > 0,
+        Some(b'(' | b'/' | b'-' | b'#') => true,
+        Some(byte) => word >= 2 && (byte.is_ascii_whitespace() || b";*@'\"`{_.".contains(byte)),
+    };
     let is_text = |byte: &u8| *byte >= b' ' && *byte != 0x7f || byte.is_ascii_whitespace();
     starts && looked.iter().all(is_text)
 }

@@ -198,8 +198,10 @@ impl Answering {
     fn ok(&mut self, packet: &Packet<'_>, command: Option<u8>, out: &mut Pairing<'_>) {
         let mut reader = Reader::new(packet.body.get(1..).unwrap_or(&[]));
         let affected = length_encoded(&mut reader);
-        let changes =
-            matches!(command, Some(command::QUERY | command::STMT_EXECUTE | command::STMT_BULK_EXECUTE));
+        let changes = matches!(
+            command,
+            Some(command::QUERY | command::STMT_EXECUTE | command::STMT_BULK_EXECUTE)
+        );
         if let Some(response) = self.open.as_mut().filter(|_| changes) {
             let before = response.affected_rows.unwrap_or(0);
             response.affected_rows = affected.map(|rows| before.saturating_add(rows));

@@ -16,13 +16,19 @@ pub(super) fn frontend(first: &[u8], cut: bool) -> Probe {
     };
     let is_whole = body.len() == length;
     match kind {
-        b'Q' => statement(body, is_whole, cut),
+        b'Q' => statement(body, length, cut, false),
         b'P' => match bytes::find(&body[..body.len().min(64)], 0) {
-            Some(end) => statement(&body[end + 1..], is_whole, cut),
+            Some(end) => statement(&body[end + 1..], length - end - 1, cut, true),
             None if is_whole || body.len() >= 64 || cut => Probe::No,
             None => Probe::Short,
         },
-        b'S' | b'H' | b'X' | b'c' => if length == 0 { Probe::Possible } else { Probe::No },
+        b'S' | b'H' | b'X' | b'c' => {
+            if length == 0 {
+                Probe::Possible
+            } else {
+                Probe::No
+            }
+        }
         b'E' => match is_whole {
             true if length >= 5 && body.iter().rev().skip(4).next() == Some(&0) => Probe::Possible,
             true => Probe::No,
@@ -37,15 +43,31 @@ pub(super) fn frontend(first: &[u8], cut: bool) -> Probe {
         },
         b'D' | b'C' => match body.first() {
             Some(b'S' | b'P') if length < 300 => {
-                if !is_whole { Probe::Short }
-                else if body.last() == Some(&0) { Probe::Possible }
-                else { Probe::No }
+                if !is_whole {
+                    Probe::Short
+                } else if body.last() == Some(&0) {
+                    Probe::Possible
+                } else {
+                    Probe::No
+                }
             }
             Some(_) => Probe::No,
             None => Probe::Short,
         },
-        b'p' | b'f' => if length < 4096 { Probe::Possible } else { Probe::No },
-        b'F' | b'd' => if length < 1 << 24 { Probe::Possible } else { Probe::No },
+        b'p' | b'f' => {
+            if length < 4096 {
+                Probe::Possible
+            } else {
+                Probe::No
+            }
+        }
+        b'F' | b'd' => {
+            if length < 1 << 24 {
+                Probe::Possible
+            } else {
+                Probe::No
+            }
+        }
         _ => Probe::No,
     }
 }
@@ -119,19 +141,32 @@ fn startup(first: &[u8]) -> Probe {
     }
 }
 
-fn statement(text: &[u8], is_whole: bool, cut: bool) -> Probe {
+/// Whether `rest_bytes` of a message, of which `text` is there, are `text NUL` and nothing more
+/// (Query), or the number and types of parameters (Parse).
+fn statement(text: &[u8], rest_bytes: usize, cut: bool, is_parse: bool) -> Probe {
     let nul = bytes::find(text, 0);
     let sql = &text[..nul.unwrap_or(text.len())];
-    let is_text = is_statement(sql) || sql.trim_ascii().is_empty() && is_whole && nul.is_some();
-    match () {
-        () if is_text && nul.is_some() => Probe::Certain,
-        () if is_whole => Probe::No,
-        () if sql.is_empty() => Probe::Short,
-        () if is_text && (cut || sql.len() >= 512) => Probe::Certain,
-        () if is_text => Probe::Short,
-        () => Probe::No,
+    let is_whole = text.len() == rest_bytes;
+    if !is_statement(sql) && !(sql.trim_ascii().is_empty() && is_whole && nul.is_some()) {
+        return if sql.is_empty() && nul.is_none() { Probe::Short } else { Probe::No };
+    }
+    match nul {
+        Some(nul) => {
+            let tail_bytes = rest_bytes - nul - 1;
+            let fits = match is_parse {
+                false => tail_bytes == 0,
+                true => tail_bytes >= 2 && (tail_bytes - 2).is_multiple_of(4),
+            };
+            if fits { Probe::Certain } else { Probe::No }
+        }
+        None if is_whole => Probe::No,
+        None if cut || sql.len() >= LONG_STATEMENT_BYTES => Probe::Certain,
+        None => Probe::Short,
     }
 }
+
+/// So much of a statement without its end is enough. unit byte
+const LONG_STATEMENT_BYTES: usize = 512;
 
 /// `portal NUL statement NUL formats: u16 …`.
 fn is_bind(body: &[u8]) -> bool {
@@ -145,9 +180,8 @@ fn is_bind(body: &[u8]) -> bool {
 }
 
 fn is_severity(body: &[u8]) -> bool {
-    let texts: [&[u8]; 8] = [
-        b"SERROR", b"SFATAL", b"SPANIC", b"SWARN", b"SNOTIC", b"SDEBUG", b"SINFO", b"SLOG",
-    ];
+    let texts: [&[u8]; 8] =
+        [b"SERROR", b"SFATAL", b"SPANIC", b"SWARN", b"SNOTIC", b"SDEBUG", b"SINFO", b"SLOG"];
     texts.iter().any(|text| body.starts_with(text))
         || body.first() == Some(&b'S') && bytes::find(body, b'V').is_some()
 }
@@ -157,9 +191,9 @@ fn is_tag(body: &[u8]) -> bool {
     match body.split_last() {
         Some((0, tag)) => {
             tag.first().is_some_and(u8::is_ascii_uppercase)
-                && tag.iter().all(|byte| {
-                    byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' '
-                })
+                && tag
+                    .iter()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ')
         }
         _ => false,
     }

@@ -165,7 +165,9 @@ pub(crate) fn reply<'a>(input: Input<'a>, left: &mut u64, look: bool) -> Step<Fr
             None => Step::Lost,
         },
         b'$' | b'=' | b'!' => match number_line(&bytes[1..]) {
-            Line::Number(None, used) => Step::Frame { frame: frame(&[], &[]), used: 1 + used as u64 },
+            Line::Number(None, used) => {
+                Step::Frame { frame: frame(&[], &[]), used: 1 + used as u64 }
+            }
             Line::Number(Some(length), used) if length <= BULK_BYTES => {
                 let wanted = match kind {
                     b'!' => 1 + used + length.min(512) as usize,
@@ -341,8 +343,20 @@ fn bulk_length(bytes: &[u8]) -> Option<(u64, usize)> {
 
 /// Inline commands that nothing but Redis has.
 const INLINE: [&str; 14] = [
-    "PING", "INFO", "GET", "SET", "DEL", "INCR", "KEYS", "SELECT", "MONITOR", "DBSIZE", "ECHO",
-    "EXISTS", "SUBSCRIBE", "HELLO",
+    "PING",
+    "INFO",
+    "GET",
+    "SET",
+    "DEL",
+    "INCR",
+    "KEYS",
+    "SELECT",
+    "MONITOR",
+    "DBSIZE",
+    "ECHO",
+    "EXISTS",
+    "SUBSCRIBE",
+    "HELLO",
 ];
 
 /// Whether the first bytes of a client are RESP.

@@ -1,1 +1,78 @@
-//! Tests.
+//! Pairing by order and by id, with losses.
+
+use super::*;
+
+/// Drives a pairing: `q<id>`/`p<id>` by id, `q`/`p` by order, `!` a loss; one µs each, `_` 300 ms.
+fn run(script: &str) -> String {
+    let config = Config::live();
+    let (mut table, mut output) = (SessionTable::default(), Output::default());
+    let mut drops = DropCounts::default();
+    let mut time_ns = 1_000_000_000;
+    for word in script.split_whitespace() {
+        time_ns += if word == "_" { 300_000_000 } else { 1000 };
+        let mut pairing = Pairing {
+            table: &mut table,
+            output: &mut output,
+            config: &config,
+            drops: &mut drops,
+            sessions_elsewhere: 0,
+            protocol: L7Protocol::Redis,
+            is_tls: false,
+            server_port: 0,
+            mark: Mark { time_ns, ..Mark::default() },
+            captured_bytes: 0,
+            pass_over: 0,
+            handover: false,
+        };
+        let key = word[1..].parse().map_or(Key::Order, Key::Id);
+        match &word[..1] {
+            "q" => {
+                let record = pairing.record();
+                pairing.request(key, record, 0);
+            }
+            "p" => {
+                pairing.expected_tag();
+                let response = pairing.answer(ResponseStatus::Ok);
+                pairing.response(key, response);
+            }
+            "!" => pairing.doubt(),
+            "f" => pairing.flush(time_ns),
+            _ => {}
+        }
+    }
+    let at = |ns: u64| (ns % 100_000_000) / 1000;
+    let shown = output.records.iter().map(|record| match record.kind {
+        RecordType::Session => format!("{}-{}", at(record.start_ns), at(record.end_ns)),
+        RecordType::Request => format!("{}-", at(record.start_ns)),
+        RecordType::Response => format!("-{}", at(record.end_ns)),
+    });
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn by_order() {
+    assert_eq!(run("q p q p"), "1-2 3-4");
+    assert_eq!(run("q q q p p p"), "1-4 2-5 3-6");
+    assert_eq!(run("p q p f"), "-1 2-3");
+    assert_eq!(run("q p p f"), "1-2 -3");
+    assert_eq!(run("q q p f"), "1-3 2-");
+}
+
+#[test]
+fn by_id() {
+    assert_eq!(run("q7 q8 p8 p7"), "2-3 1-4");
+    assert_eq!(run("q7 q7 p7"), "1- 2-3");
+    assert_eq!(run("p9 q9"), "2-2");
+    assert_eq!(run("q7 p8 f"), "-2 1-");
+}
+
+#[test]
+fn after_a_loss() {
+    // The response to 1 was lost: what comes answers the last request before it.
+    assert_eq!(run("q ! q p q p"), "1- 3-4 5-6");
+    // The head of the response was seen, its body not.
+    assert_eq!(run("q p ! q p"), "1-2 4-5");
+    // A client that pipelines: nobody can tell until it was quiet.
+    assert_eq!(run("q q p p q q ! p f"), "1-3 2-4 -8 5- 6-");
+    assert_eq!(run("q q p p q q ! p _ q p"), "1-3 2-4 -8 5- 6- 9-10");
+}

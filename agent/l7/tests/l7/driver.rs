@@ -43,9 +43,8 @@ pub fn run(segments: &[Captured], config: Config) -> Outcome {
             true => (captured.source, captured.target),
             false => (captured.target, captured.source),
         };
-        let flow = flows
-            .entry((low, high, captured.seq.is_some()))
-            .or_insert_with(|| new_flow(captured));
+        let flow =
+            flows.entry((low, high, captured.seq.is_some())).or_insert_with(|| new_flow(captured));
         let direction = match captured.source == flow.client {
             true => Direction::ClientToServer,
             false => Direction::ServerToClient,

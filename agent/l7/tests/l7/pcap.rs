@@ -30,8 +30,8 @@ pub fn read(file: &[u8]) -> Vec<Captured> {
     let mut segments = Vec::new();
     while at + 16 <= file.len() {
         let fraction = u64::from(number(at + 4));
-        let time_ns = u64::from(number(at)) * 1_000_000_000
-            + if nanos { fraction } else { fraction * 1000 };
+        let time_ns =
+            u64::from(number(at)) * 1_000_000_000 + if nanos { fraction } else { fraction * 1000 };
         let captured = number(at + 8) as usize;
         let Some(frame) = file.get(at + 16..at + 16 + captured) else { break };
         at += 16 + captured;

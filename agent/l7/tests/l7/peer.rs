@@ -98,9 +98,17 @@ fn shown(record: &Record) -> String {
         record.request_id, record.response_code, record.sql_affected_rows
     );
     let texts = [
-        &record.request_type, &record.request_domain, &record.request_resource, &record.endpoint,
-        &record.response_exception, &record.response_result, &record.trace_id,
-        &record.trace_id_2, &record.span_id, &record.x_request_id_0, &record.x_request_id_1,
+        &record.request_type,
+        &record.request_domain,
+        &record.request_resource,
+        &record.endpoint,
+        &record.response_exception,
+        &record.response_result,
+        &record.trace_id,
+        &record.trace_id_2,
+        &record.span_id,
+        &record.x_request_id_0,
+        &record.x_request_id_1,
     ];
     texts.map(|text| text.to_string()).join("\0") + "\0" + &numbers
 }
@@ -139,7 +147,8 @@ fn facts_of_the_peer_are_found() {
             }
         }
     }
-    let few: Vec<_> = missing.iter().map(|line| line.chars().take(160).collect::<String>()).collect();
+    let few: Vec<_> =
+        missing.iter().map(|line| line.chars().take(160).collect::<String>()).collect();
     println!("{found} of {total} facts; missing: {few:#?}");
     assert!(found * 100 >= total * 98, "{found} of {total} facts; missing: {few:#?}");
 }

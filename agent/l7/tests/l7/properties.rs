@@ -77,7 +77,12 @@ fn byte_by_byte() {
             let cut: Vec<_> =
                 segments.iter().flat_map(|segment| pieces(segment, bytes, bytes)).collect();
             let found = essence(&cut);
-            assert!(found.0 == expected.0, "{name}: in pieces of {bytes}\n{:#?}\n{:#?}", expected.0, found.0);
+            assert!(
+                found.0 == expected.0,
+                "{name}: in pieces of {bytes}\n{:#?}\n{:#?}",
+                expected.0,
+                found.0
+            );
             assert!(found.1 == expected.1, "{name}: stats in pieces of {bytes}");
         }
     }
@@ -100,7 +105,12 @@ fn repeated_and_out_of_order() {
             }
             if mixed.iter().any(|segment| segment.syn) {
                 let found = essence(&mixed);
-                assert!(found.0 == expected.0, "{name}: {bytes}\n{:#?}\n{:#?}", expected.0, found.0);
+                assert!(
+                    found.0 == expected.0,
+                    "{name}: {bytes}\n{:#?}\n{:#?}",
+                    expected.0,
+                    found.0
+                );
             }
         }
     }
@@ -114,15 +124,17 @@ fn arbitrary_segments() -> impl Strategy<Value = Vec<(bool, u64, Vec<u8>, u32, u
         .collect();
     let bytes = prop_oneof![
         proptest::collection::vec(any::<u8>(), 0..300),
-        (proptest::sample::select(seeds), any::<u64>(), 0..20usize).prop_map(|(mut seed, flips, count)| {
-            for flip in 0..count {
-                let place = (flips.rotate_left(flip as u32 * 7) as usize) % seed.len().max(1);
-                if let Some(byte) = seed.get_mut(place) {
-                    *byte = byte.wrapping_add(flips as u8 | 1);
+        (proptest::sample::select(seeds), any::<u64>(), 0..20usize).prop_map(
+            |(mut seed, flips, count)| {
+                for flip in 0..count {
+                    let place = (flips.rotate_left(flip as u32 * 7) as usize) % seed.len().max(1);
+                    if let Some(byte) = seed.get_mut(place) {
+                        *byte = byte.wrapping_add(flips as u8 | 1);
+                    }
                 }
+                seed
             }
-            seed
-        }),
+        ),
     ];
     proptest::collection::vec((any::<bool>(), 0..400_000_000u64, bytes, 0..3u32, 0..40u32), 1..40)
 }

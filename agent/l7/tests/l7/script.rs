@@ -93,7 +93,8 @@ fn tokens(mut rest: &str) -> (Vec<u8>, usize, usize) {
                         't' => token.push(b'\t'),
                         '0' => token.push(0),
                         'x' => {
-                            let code: String = (0..2).filter_map(|_| chars.next()).map(|c| c.1).collect();
+                            let code: String =
+                                (0..2).filter_map(|_| chars.next()).map(|c| c.1).collect();
                             token.push(u8::from_str_radix(&code, 16).expect("hex digits"));
                         }
                         other => token.push(other as u8),
