@@ -158,13 +158,13 @@ pub enum CloseType {
     ForcedReport = 5,
     /// Only SYNs, no answer.
     ServerSynMiss = 7,
-    /// FIN by the server only.
+    /// FIN by the client only: the server did not close its half.
     ServerHalfClose = 8,
     /// RST by the client while data was transferred.
     ClientReset = 9,
     /// SYN-ACK repeated without a last ACK.
     ClientAckMiss = 10,
-    /// FIN by the client only.
+    /// FIN by the server only: the client did not close its half.
     ClientHalfClose = 11,
     /// The server answered a SYN with a plain ACK and the client reset.
     ClientPortReuse = 13,
