@@ -57,8 +57,9 @@ fn measure(flows: u32, frame_bytes: usize, duration: Duration) {
     let decap = DecapConfig::default();
     let mut now_ns = START_NS;
     let mut packets = 0u64;
-    let (mut began, mut allocations, mut warm) = (cpu_time(), 0, false);
+    let (mut began, mut allocations, mut warm) = (cpu_time(), 0u64, false);
     loop {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
         for frame in &mut frames {
             // Every packet carries new data, a microsecond after the one before.
             now_ns += 1_000;
@@ -80,16 +81,15 @@ fn measure(flows: u32, frame_bytes: usize, duration: Duration) {
             minutes.on_tick(&tick, &mut reports);
         }
         reports.clear();
+        allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;
         if !warm && now_ns > START_NS + 61_000_000_000_u64.min(u64::from(flows) * 8_000) {
-            (began, packets, warm) = (cpu_time(), 0, true);
-            allocations = ALLOCATIONS.load(Ordering::Relaxed);
+            (began, packets, allocations, warm) = (cpu_time(), 0, 0, true);
         }
         if warm && cpu_time() - began >= duration {
             break;
         }
     }
     let seconds = (cpu_time() - began).as_secs_f64();
-    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - allocations;
     println!(
         "{frame_bytes} bytes, {flows} flows: {:.2} Mpps, {:.1} Gbit/s, {:.0} ns a packet, \
          {allocations} allocations in {packets} packets",

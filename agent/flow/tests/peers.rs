@@ -11,7 +11,9 @@ use wire::{DecapConfig, LinkType};
 
 fn peer_captures() -> Option<PathBuf> {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peer-captures");
-    let path = std::env::var_os("DEEPFLOW_PEER_CAPTURES").map_or(beside, PathBuf::from);
+    #[expect(clippy::disallowed_methods, reason = "a test finds its data by the environment")]
+    let given = std::env::var_os("DEEPFLOW_PEER_CAPTURES");
+    let path = given.map_or(beside, PathBuf::from);
     if path.is_dir() {
         return Some(path);
     }

@@ -40,7 +40,7 @@ impl Tcp {
         out.extend_from_slice(&self.dst_port.to_be_bytes());
         out.extend_from_slice(&self.seq.to_be_bytes());
         out.extend_from_slice(&self.ack.to_be_bytes());
-        out.push(((20 + options.len()) / 4 << 4) as u8);
+        out.push((((20 + options.len()) / 4) << 4) as u8);
         out.push(self.flags.0);
         out.extend_from_slice(&self.window.to_be_bytes());
         out.extend_from_slice(&[0; 4]);

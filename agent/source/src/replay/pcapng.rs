@@ -87,7 +87,7 @@ impl Pcapng {
                 continue;
             }
             let length = self.order.u32(&head, 4);
-            if length < 12 || length % 4 != 0 {
+            if length < 12 || !length.is_multiple_of(4) {
                 let (what, value) = ("the length of a block", length.into());
                 return Err(ReplayError::Damaged { offset: start, what, value });
             }
@@ -135,7 +135,7 @@ impl Pcapng {
             }
         };
         let length = self.order.u32(&length, 0);
-        if length < 28 || length % 4 != 0 {
+        if length < 28 || !length.is_multiple_of(4) {
             let (what, value) = ("the length of a section header", length.into());
             return Err(ReplayError::Damaged { offset: start, what, value });
         }
@@ -244,7 +244,7 @@ impl Interface {
             Resolution::Decimal(digits) => {
                 10u128.checked_pow(u32::from(digits) - 9).map_or(0, |unit| timestamp / unit)
             }
-            Resolution::Binary(bits) => timestamp * 1_000_000_000 >> bits,
+            Resolution::Binary(bits) => (timestamp * 1_000_000_000) >> bits,
         };
         let offset = i128::from(self.offset_s) * 1_000_000_000;
         let total = i128::try_from(ns).unwrap_or(i128::MAX).saturating_add(offset);
