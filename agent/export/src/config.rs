@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schema::wire::HostFacts;
 
 /// Settings of the exporter. `ExportConfig::new` gives the defaults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportConfig {
     /// Server, as `host:port`; a name is resolved at each connection.
     pub server: String,
@@ -34,7 +34,7 @@ pub struct ExportConfig {
 }
 
 /// Where the enrolment token comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TokenSource {
     /// A file, read when needed; it may appear later.
     File(PathBuf),

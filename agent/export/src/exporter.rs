@@ -67,7 +67,8 @@ pub struct ExportStats {
     pub outstanding_batches: u64,
 }
 
-/// Hands batches to the server. Dropping it without `shutdown` ends it as a kill would.
+/// Hands batches to the server. Dropping it without `shutdown` ends its thread soon, with what is
+/// outstanding in the spool.
 pub struct Exporter {
     shared: Arc<Shared>,
     uuid: AgentUuid,
@@ -189,9 +190,7 @@ impl Exporter {
     /// Takes no more, sends what it can until `patience` is over, puts the rest into the spool,
     /// and ends the thread. Returns the last counters.
     pub fn shutdown(mut self, patience: Duration) -> ExportStats {
-        lock(&self.shared.intake).is_closed = true;
-        self.shared.stop_by.send_replace(Some(Instant::now() + patience));
-        self.shared.pushed.notify_one();
+        self.stop(patience);
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -200,9 +199,28 @@ impl Exporter {
         self.stats()
     }
 
+    /// Changes the limits of flow logs and request logs a second; 0 = no limit.
+    pub fn set_throttles(&self, l4_rows: u32, l7_rows: u32) {
+        lock(&self.shared.intake).set_throttles(l4_rows, l7_rows, Instant::now());
+    }
+
+    fn stop(&self, patience: Duration) {
+        lock(&self.shared.intake).is_closed = true;
+        self.shared.stop_by.send_replace(Some(Instant::now() + patience));
+        self.shared.pushed.notify_one();
+    }
+
     fn push(&self, item: Item) {
         lock(&self.shared.intake).push(item, Instant::now());
         self.shared.pushed.notify_one();
+    }
+}
+
+impl std::ops::Drop for Exporter {
+    fn drop(&mut self) {
+        if self.thread.is_some() {
+            self.stop(Duration::ZERO);
+        }
     }
 }
 

@@ -73,6 +73,12 @@ impl Intake {
         }
     }
 
+    /// Changes the limits of logs a second.
+    pub fn set_throttles(&mut self, l4_rows: u32, l7_rows: u32, now: Instant) {
+        self.l4 = Throttle::new(l4_rows, now);
+        self.l7 = Throttle::new(l7_rows, now);
+    }
+
     /// Takes a batch, or as much of it as limits allow.
     pub fn push(&mut self, item: Item, now: Instant) {
         let (subject, signal, rows) = (item.subject(), item.signal(), item.rows());

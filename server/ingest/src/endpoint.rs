@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, UdpSocket};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
@@ -111,7 +111,7 @@ fn open_reset_keys(path: &Path) -> io::Result<([u8; 32], u64)> {
         Ok(bytes) if bytes.len() == keys.len() => keys.copy_from_slice(&bytes),
         _ => {
             if let Some(dir) = path.parent() {
-                fs::create_dir_all(dir)?;
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
             }
             fs::File::open("/dev/urandom")?.read_exact(&mut keys)?;
             let mut options = fs::OpenOptions::new();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -68,7 +69,7 @@ impl Log {
         closed: UnboundedSender<ClosedSegment>,
     ) -> Result<Self, WalError> {
         let dir = &config.wal_dir;
-        fs::create_dir_all(dir).map_err(at(dir))?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(at(dir))?;
         let path = dir.join("checkpoint");
         let checkpoint = open_checkpoint(&path, config.fsync)?;
         let mut log = Self {
