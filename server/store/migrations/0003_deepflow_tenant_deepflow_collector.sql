@@ -5,13 +5,13 @@ CREATE DATABASE IF NOT EXISTS deepflow_tenant;
 
 CREATE TABLE IF NOT EXISTS deepflow_tenant.`deepflow_collector`
 (
-    `time` DateTime('UTC') CODEC(DoubleDelta, ZSTD(1)) COMMENT 'When it was measured. unit s, clock: wall',
-    `virtual_table_name` LowCardinality(String) CODEC(ZSTD(1)) COMMENT 'Metric set.',
-    `agent_id` UInt16 CODEC(T64, ZSTD(1)) COMMENT 'Agent that measured it.',
-    `tag_names` Array(LowCardinality(String)) CODEC(ZSTD(1)) COMMENT 'Names of tags.',
-    `tag_values` Array(LowCardinality(String)) CODEC(ZSTD(1)) COMMENT 'Values of `tag_names`.',
-    `metrics_float_names` Array(LowCardinality(String)) CODEC(ZSTD(1)) COMMENT 'Names of metrics: rows of schema/metrics.toml.',
-    `metrics_float_values` Array(Float64) CODEC(ZSTD(1)) COMMENT 'Values of `metrics_float_names`.'
+    `time` DateTime('UTC') COMMENT 'When it was measured. unit s, clock: wall' CODEC(DoubleDelta, ZSTD(1)),
+    `virtual_table_name` LowCardinality(String) COMMENT 'Metric set.' CODEC(ZSTD(1)),
+    `agent_id` UInt16 COMMENT 'Agent that measured it.' CODEC(T64, ZSTD(1)),
+    `tag_names` Array(LowCardinality(String)) COMMENT 'Names of tags.' CODEC(ZSTD(1)),
+    `tag_values` Array(LowCardinality(String)) COMMENT 'Values of `tag_names`.' CODEC(ZSTD(1)),
+    `metrics_float_names` Array(LowCardinality(String)) COMMENT 'Names of metrics: rows of schema/metrics.toml.' CODEC(ZSTD(1)),
+    `metrics_float_values` Array(Float64) COMMENT 'Values of `metrics_float_names`.' CODEC(ZSTD(1))
 )
 ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 12 HOUR)

@@ -32,7 +32,7 @@ pub enum MigrateError {
         found: u32,
     },
     /// The store failed a statement.
-    #[error("migration {name}: {source}")]
+    #[error("migration {name}")]
     Statement {
         /// Which script.
         name: String,

@@ -9,16 +9,16 @@ mod clickhouse;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::client::Client;
 
-pub use child::ChildConfig;
+use child::Running;
+pub use child::{ChildConfig, end as end_child};
 pub use clickhouse::Installed;
 
 /// First pause before a restart; doubles with each death in a row.
@@ -71,6 +71,7 @@ pub struct Supervisor {
     state: watch::Receiver<EngineState>,
     stop: watch::Sender<bool>,
     restarts: Arc<AtomicU64>,
+    process_id: Arc<AtomicU32>,
     task: JoinHandle<()>,
 }
 
@@ -85,11 +86,13 @@ impl Supervisor {
 
         let mut child = config.spawn().map_err(SupervisorError::Start)?;
         if let Err(cause) = wait_until_ready(&client, &mut child).await {
-            child::end(child, STOP_TIMEOUT).await;
+            child.end(STOP_TIMEOUT).await;
             return Err(SupervisorError::Start(cause));
         }
         let _ = state_sender.send(EngineState::Ready);
+        let process_id = Arc::new(AtomicU32::new(child.child.id().unwrap_or(0)));
         let keeper = Keeper {
+            process_id: process_id.clone(),
             config,
             client: client.clone(),
             state: state_sender,
@@ -97,7 +100,7 @@ impl Supervisor {
             restarts: restarts.clone(),
         };
         let task = tokio::spawn(keeper.keep(child));
-        Ok(Self { client, kind, state, stop, restarts, task })
+        Ok(Self { client, kind, state, stop, restarts, process_id, task })
     }
 
     /// A client of the engine.
@@ -125,9 +128,9 @@ impl Supervisor {
         self.restarts.load(Ordering::Relaxed)
     }
 
-    /// A handle to the count of restarts, for metrics.
-    pub fn restart_counter(&self) -> Arc<AtomicU64> {
-        self.restarts.clone()
+    /// Process id of the engine that answered last; 0 = none.
+    pub fn process_id(&self) -> u32 {
+        self.process_id.load(Ordering::Relaxed)
     }
 
     /// Ends the engine: statements that run are finished, then the child ends.
@@ -138,13 +141,13 @@ impl Supervisor {
 }
 
 /// Waits until the engine answers; says why when it does not.
-async fn wait_until_ready(client: &Client, child: &mut Child) -> Result<(), String> {
+async fn wait_until_ready(client: &Client, running: &mut Running) -> Result<(), String> {
     let started = Instant::now();
     loop {
         if client.ping().await.is_ok() {
             return Ok(());
         }
-        if let Ok(Some(status)) = child.try_wait() {
+        if let Ok(Some(status)) = running.child.try_wait() {
             return Err(format!("the engine ended with {status} before it answered"));
         }
         if started.elapsed() > START_TIMEOUT {
@@ -161,6 +164,7 @@ async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
 
 /// The task that watches the child.
 struct Keeper {
+    process_id: Arc<AtomicU32>,
     config: ChildConfig,
     client: Client,
     state: watch::Sender<EngineState>,
@@ -169,18 +173,18 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(mut self, first: Child) {
-        let mut child = first;
+    async fn keep(mut self, first: Running) {
+        let mut running = first;
         let mut pause = BACKOFF_MIN;
         let mut started = Instant::now();
         loop {
             tokio::select! {
                 () = told_to_stop(&mut self.stop) => {
-                    child::end(child, STOP_TIMEOUT).await;
+                    running.end(STOP_TIMEOUT).await;
                     let _ = self.state.send(EngineState::Stopped);
                     return;
                 }
-                status = child.wait() => {
+                status = running.child.wait() => {
                     let cause = match status {
                         Ok(status) => format!("ended with {status}"),
                         Err(error) => format!("lost: {error}"),
@@ -193,7 +197,7 @@ impl Keeper {
                 pause = BACKOFF_MIN;
             }
             match self.restart(&mut pause).await {
-                Some(next) => child = next,
+                Some(next) => running = next,
                 None => {
                     let _ = self.state.send(EngineState::Stopped);
                     return;
@@ -204,7 +208,7 @@ impl Keeper {
     }
 
     /// Starts children until one answers; `None` when told to stop.
-    async fn restart(&mut self, pause: &mut Duration) -> Option<Child> {
+    async fn restart(&mut self, pause: &mut Duration) -> Option<Running> {
         loop {
             tokio::select! {
                 () = told_to_stop(&mut self.stop) => return None,
@@ -223,7 +227,7 @@ impl Keeper {
             };
             let ready = tokio::select! {
                 () = told_to_stop(&mut self.stop) => {
-                    child::end(child, STOP_TIMEOUT).await;
+                    child.end(STOP_TIMEOUT).await;
                     return None;
                 }
                 ready = wait_until_ready(&self.client, &mut child) => ready,
@@ -231,12 +235,13 @@ impl Keeper {
             match ready {
                 Ok(()) => {
                     tracing::info!("storage engine ready again");
+                    self.process_id.store(child.child.id().unwrap_or(0), Ordering::Relaxed);
                     let _ = self.state.send(EngineState::Ready);
                     return Some(child);
                 }
                 Err(cause) => {
                     tracing::error!(cause, "storage engine not ready");
-                    child::end(child, STOP_TIMEOUT).await;
+                    child.end(STOP_TIMEOUT).await;
                     let _ = self.state.send(EngineState::Down(cause));
                 }
             }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::SupervisorError;
 use super::clickhouse::Installed;
@@ -34,6 +34,12 @@ pub enum ChildConfig {
     },
     /// An installed ClickHouse server.
     Installed(Installed),
+}
+
+/// A running engine and its leash. (`Child::wait` would close a standard input left in it.)
+pub(super) struct Running {
+    pub(super) child: Child,
+    leash: Option<ChildStdin>,
 }
 
 impl ChildConfig {
@@ -86,7 +92,7 @@ impl ChildConfig {
         }
     }
 
-    pub(super) fn spawn(&self) -> Result<Child, String> {
+    pub(super) fn spawn(&self) -> Result<Running, String> {
         let mut command = match self {
             Self::Library { program, library, data_dir, socket } => {
                 let mut command = Command::new(program);
@@ -105,22 +111,30 @@ impl ChildConfig {
             }
             Self::Installed(installed) => installed.command()?,
         };
-        command
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| format!("{}: {error}", command.as_std().get_program().display()))
+            .map_err(|error| format!("{}: {error}", command.as_std().get_program().display()))?;
+        let leash = child.stdin.take();
+        Ok(Running { child, leash })
     }
 }
 
-/// Ends a child: closes its standard input and asks it by SIGTERM; kills it after `timeout`.
-pub(super) async fn end(mut child: Child, timeout: Duration) {
-    drop(child.stdin.take());
+impl Running {
+    pub(super) async fn end(self, timeout: Duration) {
+        drop(self.leash);
+        end(self.child, timeout).await;
+    }
+}
+
+/// Asks a child to end by SIGTERM; kills it after `timeout`.
+pub async fn end(mut child: Child, timeout: Duration) {
     terminate(&child);
     if tokio::time::timeout(timeout, child.wait()).await.is_err() {
-        tracing::warn!(?timeout, "storage engine did not end; killing it");
+        tracing::warn!(?timeout, "a child process did not end; killing it");
         let _ = child.kill().await;
     }
 }

@@ -65,7 +65,7 @@ fn create(table: &Table, name: &str, precision: &Precision) -> String {
 fn line(column: &Column) -> String {
     let codec = codec(column);
     let doc = column.doc.replace('\'', "''");
-    format!("    `{}` {}{codec} COMMENT '{doc}'", column.name, clickhouse_type(&column.kind))
+    format!("    `{}` {} COMMENT '{doc}'{codec}", column.name, clickhouse_type(&column.kind))
 }
 
 /// The store's type of a column type of `schema/tables`.
