@@ -174,9 +174,9 @@ impl AfPacket {
         }
         let Self { ring, config, wanted, stats, .. } = self;
         let before = stats.frames;
-        while ring.read_block(&mut |frame| {
+        let mut take = |frame: RingFrame<'_>| {
             let is_wanted = *wanted.entry(frame.nic).or_insert_with(|| {
-                interfaces::name(frame.nic).is_some_and(|n| (config.interfaces)(&n))
+                interfaces::name(frame.nic).is_some_and(|name| (config.interfaces)(&name))
             });
             if !is_wanted {
                 return;
@@ -187,7 +187,13 @@ impl AfPacket {
             };
             stats.frames += 1;
             on_frame(frame.with(link_type));
-        }) {}
+        };
+        // Once round the ring at most, so that the caller gets its turn under any load.
+        for _ in 0..ring.blocks() {
+            if !ring.read_block(&mut take) {
+                break;
+            }
+        }
         Ok((self.stats.frames - before) as usize)
     }
 

@@ -191,6 +191,35 @@ fn both_ends_of_a_pair_are_seen_with_their_tags() {
     assert_eq!(capture.captured(), [va.min(vb), va.max(vb)]);
 }
 
+#[test]
+fn what_the_ring_cannot_hold_is_counted_exactly() {
+    const COUNT: u64 = 20_000;
+    // SAFETY: no pointers; the namespace is this thread's alone, and `ip` inherits it.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        eprintln!("skipped: no network namespace of our own");
+        return;
+    }
+    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    if !up.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: `ip` cannot set the loopback up");
+        return;
+    }
+    let config = PacketConfig { ring_blocks: 2, ..PacketConfig::default() };
+    let mut capture = AfPacket::open(config).expect("a namespace of our own allows capture");
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    for _ in 0..COUNT {
+        sender.send_to(&[1; 1000], ("127.0.0.1", port_of(&receiver))).expect("send");
+    }
+    let seen = std::cell::Cell::new(0);
+    collect(&mut capture, |_| seen.set(seen.get() + 1), || true);
+    let stats = capture.stats().expect("statistics");
+    assert!(stats.kernel_drops > 0 && stats.kernel_freezes > 0, "{stats:?}");
+    assert_eq!(stats.frames, seen.get());
+    assert_eq!(stats.frames + stats.kernel_drops, COUNT, "{stats:?}");
+    assert_eq!(stats.kernel_packets, COUNT);
+}
+
 fn udp_frame(vlan: Option<u8>, port: u16) -> Vec<u8> {
     let mut frame = vec![0xff; 6];
     frame.extend([2, 0, 0, 0, 0, 1]);

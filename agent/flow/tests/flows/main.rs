@@ -388,3 +388,12 @@ fn a_clock_set_back_keeps_flows_and_their_timeouts() {
     lab.advance(40_000 + 301_500);
     assert_eq!(lab.table.stats().held, 0);
 }
+
+#[test]
+fn kinds_of_tunnel_have_the_numbers_of_the_schema() {
+    for kind in wire::TunnelKind::ALL {
+        let named = schema::TunnelType::from_id(kind.id());
+        assert_eq!(named.map(|kind| format!("{kind:?}")), Some(format!("{kind:?}")));
+    }
+    assert_eq!(schema::TunnelType::ALL.len(), wire::TunnelKind::ALL.len() + 1);
+}

@@ -100,6 +100,11 @@ impl Ring {
         Ok(Self { socket, map, next_block: 0, blocks })
     }
 
+    /// Number of blocks.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks
+    }
+
     /// Begins to capture on all interfaces.
     pub(super) fn start(&self, fanout_group: Option<u16>) -> Result<(), PacketError> {
         // SAFETY: the type consists of numbers, for which zeros are valid.
