@@ -124,14 +124,8 @@ fn loads() -> Vec<Load> {
         packet(6, b"\xfe\0\0\x02\0"),
     ]
     .concat();
-    let query =
-        packet(0, b"\x03SELECT id, name FROM `orders` WHERE customer_id = 42 AND state = 'open'");
-    let dns_query =
-        b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03org\0\0\x01\0\x01".to_vec();
-    let mut dns_answer = dns_query.clone();
-    dns_answer[2..4].copy_from_slice(b"\x81\x80");
-    dns_answer[7] = 1;
-    dns_answer.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\x01\x2c\0\x04\xc0\0\x02\x01");
+    let query = packet(0, b"\x03SELECT id, name FROM `orders` WHERE customer_id = 42 AND open");
+    let dns = dns_dialogue();
     let load = |name, target_per_s, segments, requests| Load {
         name,
         target_per_s,
@@ -140,7 +134,6 @@ fn loads() -> Vec<Load> {
         requests,
         fresh: false,
     };
-    let dns = vec![(C, dns_query), (S, dns_answer)];
     let pg_message = |kind: u8, body: &[u8]| {
         let length = (body.len() as u32 + 4).to_be_bytes();
         [&[kind], &length[..], body].concat()
@@ -167,4 +160,15 @@ fn loads() -> Vec<Load> {
         Load { transport: Transport::Udp, ..load("dns", 500_000, dns.clone(), 1) },
         Load { transport: Transport::Udp, fresh: true, ..load("dns-per-flow", 500_000, dns, 1) },
     ]
+}
+
+/// A query and its answer.
+fn dns_dialogue() -> Vec<(Direction, Vec<u8>)> {
+    let dns_query =
+        b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03www\x07example\x03org\0\0\x01\0\x01".to_vec();
+    let mut dns_answer = dns_query.clone();
+    dns_answer[2..4].copy_from_slice(b"\x81\x80");
+    dns_answer[7] = 1;
+    dns_answer.extend_from_slice(b"\xc0\x0c\0\x01\0\x01\0\0\x01\x2c\0\x04\xc0\0\x02\x01");
+    vec![(C, dns_query), (S, dns_answer)]
 }

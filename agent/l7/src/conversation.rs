@@ -188,7 +188,7 @@ impl Conversation {
                         self.state = State::Opaque;
                     }
                     Verdict::Speaks { parser, reversed } => {
-                        self.start(shared, parser, reversed, out);
+                        self.start(shared, *parser, reversed, out);
                     }
                 }
             }

@@ -31,7 +31,7 @@ pub(crate) enum Verdict {
     /// It speaks this.
     Speaks {
         /// Ready to read what was held.
-        parser: Parser,
+        parser: Box<Parser>,
         /// Client and server are the other way round.
         reversed: bool,
     },
@@ -71,9 +71,12 @@ impl Undecided {
         self.hold(direction, piece);
         match self.ask(shared, context, direction) {
             Answer::Protocol(protocol, reversed) => {
-                shared.learn(context.server_key, protocol);
+                // When the ends are the other way round the key is not the server's.
+                if !reversed {
+                    shared.learn(context.server_key, protocol);
+                }
                 match Parser::new(protocol) {
-                    Some(parser) => Verdict::Speaks { parser, reversed },
+                    Some(parser) => Verdict::Speaks { parser: Box::new(parser), reversed },
                     None => Verdict::GiveUp,
                 }
             }

@@ -171,8 +171,8 @@ impl Mysql {
 
     fn pair_packet(&mut self, direction: Direction, packet: &Packet<'_>, out: &mut Pairing<'_>) {
         match direction {
-            Direction::ClientToServer => self.from_client(packet, out),
-            Direction::ServerToClient => self.from_server(packet, out),
+            Direction::ClientToServer => self.read_client(packet, out),
+            Direction::ServerToClient => self.read_server(packet, out),
         }
     }
 
@@ -243,7 +243,7 @@ impl Mysql {
         self.inner[side] = inner;
     }
 
-    fn from_client(&mut self, packet: &Packet<'_>, out: &mut Pairing<'_>) {
+    fn read_client(&mut self, packet: &Packet<'_>, out: &mut Pairing<'_>) {
         match self.login {
             Login::Greeted => self.login_request(packet, out),
             Login::None if packet.seq == 1 && packet::capabilities(packet.body).is_some() => {
@@ -279,7 +279,7 @@ impl Mysql {
         out.request(crate::session::Key::Order, record, command::tag::LOGIN);
     }
 
-    fn from_server(&mut self, packet: &Packet<'_>, out: &mut Pairing<'_>) {
+    fn read_server(&mut self, packet: &Packet<'_>, out: &mut Pairing<'_>) {
         if packet.seq == 0
             && let Some(version) = packet::greeting_version(packet.body)
         {

@@ -128,8 +128,8 @@ impl Protocol for Postgresql {
 
     fn pair(&mut self, direction: Direction, message: Message<'_>, out: &mut Pairing<'_>) {
         match direction {
-            Direction::ClientToServer => self.from_client(&message, out),
-            Direction::ServerToClient => self.from_server(&message, out),
+            Direction::ClientToServer => self.read_client(&message, out),
+            Direction::ServerToClient => self.read_server(&message, out),
         }
     }
 

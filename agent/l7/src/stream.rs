@@ -113,6 +113,8 @@ impl Stream {
         let mark = Mark { time_ns: segment.time_ns, seq: segment.seq, origin: segment.origin };
         let wire_bytes = segment.wire_bytes.max(segment.payload.len() as u32);
         let Some(mut seq) = segment.seq else {
+            // Where the numbers are known but for this segment, it counts as the next.
+            self.next_seq = self.next_seq.map(|next| next.wrapping_add(wire_bytes));
             let cut_bytes = u64::from(wire_bytes) - segment.payload.len() as u64;
             let bytes = segment.payload;
             return Placed::Next(Piece { gap_bytes: 0, bytes, cut_bytes, mark });

@@ -9,7 +9,7 @@ use crate::session::{Key, Pairing, Response};
 
 impl Postgresql {
     /// One message of the server.
-    pub(super) fn from_server(&mut self, message: &Message<'_>, out: &mut Pairing<'_>) {
+    pub(super) fn read_server(&mut self, message: &Message<'_>, out: &mut Pairing<'_>) {
         if self.startup == Startup::Asked {
             self.startup = Startup::None;
             if message.body_bytes == 0 && matches!(message.kind, b'S' | b'G') {

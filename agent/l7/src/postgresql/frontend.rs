@@ -15,7 +15,7 @@ const CANCEL_REQUEST: u32 = 80_877_102;
 
 impl Postgresql {
     /// One message of the client.
-    pub(super) fn from_client(&mut self, message: &Message<'_>, out: &mut Pairing<'_>) {
+    pub(super) fn read_client(&mut self, message: &Message<'_>, out: &mut Pairing<'_>) {
         let limit = out.config.limits.text_bytes;
         let mut reader = Reader::new(message.body);
         let mut name = || bytes::text(reader.until_nul().unwrap_or_default(), 256);

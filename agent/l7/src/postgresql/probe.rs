@@ -30,7 +30,7 @@ pub(super) fn frontend(first: &[u8], cut: bool) -> Probe {
             }
         }
         b'E' => match is_whole {
-            true if length >= 5 && body.iter().rev().skip(4).next() == Some(&0) => Probe::Possible,
+            true if length >= 5 && body.iter().rev().nth(4) == Some(&0) => Probe::Possible,
             true => Probe::No,
             false if length > 300 => Probe::No,
             false => Probe::Short,
@@ -147,7 +147,8 @@ fn statement(text: &[u8], rest_bytes: usize, cut: bool, is_parse: bool) -> Probe
     let nul = bytes::find(text, 0);
     let sql = &text[..nul.unwrap_or(text.len())];
     let is_whole = text.len() == rest_bytes;
-    if !is_statement(sql) && !(sql.trim_ascii().is_empty() && is_whole && nul.is_some()) {
+    let is_empty = sql.trim_ascii().is_empty() && is_whole && nul.is_some();
+    if !is_empty && !is_statement(sql) {
         return if sql.is_empty() && nul.is_none() { Probe::Short } else { Probe::No };
     }
     match nul {

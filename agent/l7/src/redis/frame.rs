@@ -370,7 +370,7 @@ pub(crate) fn probe_command(first: &[u8], cut: bool) -> Probe {
             };
             let printable = first.iter().all(|byte| is_inline_byte(*byte));
             let is_short = first.len() < 256 && !cut && printable;
-            return if is_short && INLINE.iter().any(|name| is_prefix(&name)) {
+            return if is_short && INLINE.iter().any(is_prefix) {
                 Probe::Short
             } else {
                 Probe::No

@@ -105,3 +105,21 @@ fn a_stream_starts_where_its_syn_says() {
     assert_eq!(kept.as_deref(), Some(&b"c"[..]));
     assert!(!stream.is_before_first(8));
 }
+
+#[test]
+fn a_segment_without_number_counts_as_the_next() {
+    let mut stream = Stream::default();
+    let segment = |seq, payload| Segment {
+        time_ns: 5,
+        direction: Direction::ClientToServer,
+        seq,
+        payload,
+        wire_bytes: 2,
+        syn: false,
+        fin: false,
+        origin: Origin::default(),
+    };
+    for (seq, payload) in [(Some(1), b"ab"), (None, b"cd"), (Some(5), b"ef"), (None, b"gh")] {
+        assert!(matches!(stream.place(&segment(seq, payload), 0), Placed::Next(_)), "{seq:?}");
+    }
+}

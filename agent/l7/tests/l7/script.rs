@@ -39,8 +39,8 @@ impl Script {
         let mut segments = Vec::new();
         let mut has_gaps = false;
         if is_tcp && !middle {
-            for side in 0..2 {
-                let mut syn = empty(0, side, server, Some(seqs[side].wrapping_sub(1)));
+            for (side, seq) in seqs.into_iter().enumerate() {
+                let mut syn = empty(0, side, server, Some(seq.wrapping_sub(1)));
                 syn.syn = true;
                 segments.push(syn);
             }
