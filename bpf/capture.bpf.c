@@ -3,9 +3,9 @@
  * The capture object: thin wrappers for each mechanism, bodies in socket/ and process/.
  *
  * System calls can be hooked in two ways, of which the loader takes one:
- *  - raw_enter and raw_exit on the raw tracepoints of all system calls, with BTF (5.11). They cost
- *    half of the other way (bpf/README.md has the numbers), and a call that is not ours costs
- *    about the same: the kernel's per-call tracepoints too look at every call. No tracefs needed.
+ *  - raw_enter and raw_exit on the raw tracepoints of all system calls, with BTF (5.11): cheaper
+ *    for every call that is ours, dearer for one that is not (bpf/README.md has the numbers), and
+ *    no tracefs is needed;
  *  - enter_<call> and exit_<call> on the tracepoint of each call, where the first is refused.
  * Neither needs kprobes or fentry, which some kernels lack or forbid. Names have at most 15
  * characters. The object is the same for x86_64 and aarch64.
@@ -35,17 +35,27 @@ static __always_inline int enter_by_btf(struct task_struct *task, enum df_hook h
 	}
 }
 
+/* The hook of a system call number, 0: none. */
+static __always_inline u8 hook_of(u64 nr)
+{
+	return nr < HOOK_NUMBERS ? hook_of_nr[nr] : 0;
+}
+
+/* Number of the system call that is ending. */
+static __always_inline u64 ending_nr(struct pt_regs *regs)
+{
+	if (FIELD_EXISTS(struct pt_regs___x86, orig_ax))
+		return ((struct pt_regs___x86 *)regs)->orig_ax;
+	return (u32)((struct pt_regs___arm64 *)regs)->syscallno;
+}
+
 /* All system calls: leaves those that are not ours after one load from a table. */
 SEC("tp_btf/sys_enter")
 int raw_enter(struct raw_enter_ctx *ctx)
 {
 	struct task_struct *task;
-	u64 nr = ctx->nr;
-	u8 hook;
+	u8 hook = hook_of(ctx->nr);
 
-	if (nr >= HOOK_NUMBERS)
-		return 0;
-	hook = hook_of_nr[nr];
 	if (!hook)
 		return 0;
 	task = bpf_get_current_task_btf();
@@ -54,19 +64,24 @@ int raw_enter(struct raw_enter_ctx *ctx)
 	return enter_by_btf(task, hook, ctx->regs);
 }
 
-/* All system calls: leaves where none was stored at entry. */
+/* All system calls: leaves those that are not ours, and where none was stored at entry. */
 SEC("tp_btf/sys_exit")
 int raw_exit(struct raw_exit_ctx *ctx)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
-	struct thread *thread = thread_leaving(task->pid);
 	struct caller caller = {};
+	struct task_struct *task;
+	struct thread *thread;
+	u8 hook = hook_of(ending_nr(ctx->regs));
 
+	if (!hook)
+		return 0;
+	task = bpf_get_current_task_btf();
+	thread = thread_leaving(task->pid, hook);
 	if (!thread)
 		return 0;
 	caller.pid_tgid = ids_by_btf(task);
 	caller.files = task->files->fdt->fd;
-	return on_syscall_exit(&caller, thread, thread->call.hook, ctx->ret);
+	return on_syscall_exit(&caller, thread, hook, ctx->ret);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -98,9 +113,9 @@ static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 static __always_inline int exit_call(enum df_hook hook, struct exit_ctx *ctx)
 {
 	struct caller caller = { bpf_get_current_pid_tgid(), NULL };
-	struct thread *thread = thread_leaving(caller_tid(&caller));
+	struct thread *thread = thread_leaving(caller_tid(&caller), hook);
 
-	if (!thread || thread->call.hook != hook)
+	if (!thread)
 		return 0;
 	if (hook == DF_HOOK_ACCEPT || hook == DF_HOOK_ACCEPT4)
 		caller.files = files_by_helper();

@@ -68,10 +68,12 @@ struct pt_regs___x86 {
 	unsigned long dx;
 	unsigned long r10;
 	unsigned long r8;
+	unsigned long orig_ax;
 };
 
 struct pt_regs___arm64 {
 	u64 regs[31];
+	s32 syscallno;
 };
 
 struct file {

@@ -44,7 +44,7 @@ struct thread {
  * threads: tid & thread_mask -> struct thread. An array, since its lookup is inlined: a hash
  * insert, lookup and delete would triple the cost of a traced call. Taken at a thread's first
  * socket call, freed when the thread ends (process/exit.bpf.h). A slot held by another living
- * thread sends the newcomer to threads_spill. 152 bytes x min(pid_max, 65536) = 9.5 MiB at most.
+ * thread sends the newcomer to threads_spill. 136 bytes x min(pid_max, 65536) = 8.5 MiB at most.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -150,8 +150,9 @@ static __always_inline bool fill_message(struct work *work, struct thread *threa
 	u32 limit = payload_bytes_max;
 
 	data->tuple = entry->tuple;
-	if (name && data->tuple.protocol == IPPROTO_UDP) {
-		read_remote(name, &data->tuple);
+	if (has_no_peer(&entry->tuple)) {
+		if (name)
+			read_remote(name, &data->tuple);
 		if (ports_refused(data->tuple.local_port, data->tuple.remote_port))
 			return false;
 	}

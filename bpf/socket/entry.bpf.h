@@ -8,15 +8,25 @@
 #include "../maps/ids.bpf.h"
 #include "../maps/sockets.bpf.h"
 
-/* Reads the tuple again and decides anew whether the socket is traced. */
+/* Whether each message of the socket may have another peer. */
+static __always_inline bool has_no_peer(const struct df_tuple *tuple)
+{
+	return tuple->protocol == IPPROTO_UDP && !tuple->remote_port;
+}
+
+/*
+ * Reads the tuple again and decides anew whether the socket is traced. For one without a peer the
+ * ports of each message decide.
+ */
 static __always_inline void refresh_entry(struct socket_entry *entry, u64 sk)
 {
+	struct df_tuple *tuple = &entry->tuple;
 	u16 protocol = 0;
-	bool known = read_tuple(sk, &entry->tuple, &protocol);
+	bool known = read_tuple(sk, tuple, &protocol);
 
 	entry->has_seq = protocol == IPPROTO_TCP;
-	entry->skipped =
-		!known || ports_refused(entry->tuple.local_port, entry->tuple.remote_port);
+	entry->skipped = !known || (!has_no_peer(tuple) &&
+				    ports_refused(tuple->local_port, tuple->remote_port));
 }
 
 static __noinline struct socket_entry *make_entry(u64 sk, u64 inode)

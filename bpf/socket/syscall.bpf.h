@@ -49,10 +49,10 @@ static __always_inline int on_syscall_exit(struct caller *caller, struct thread 
 	return on_data_exit(caller->pid_tgid, thread, hook, ret);
 }
 
-/* The thread if a call of it is under way, NULL if not. */
-static __always_inline struct thread *thread_leaving(u32 tid)
+/* The thread if it has this call under way, NULL if not. */
+static __always_inline struct thread *thread_leaving(u32 tid, enum df_hook hook)
 {
 	struct thread *thread = thread_find(tid);
 
-	return thread && thread->tid == tid && thread->call.hook ? thread : NULL;
+	return thread && thread->tid == tid && thread->call.hook == hook ? thread : NULL;
 }

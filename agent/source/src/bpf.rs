@@ -32,6 +32,9 @@ pub use hooks::{HookReport, Mechanism};
 pub use reorder::Reorder;
 pub use requirements::{Requirement, requirements};
 
+/// Tier of the objects that are built in: the oldest kernel series they are for.
+pub const TIER: &str = "v510";
+
 /// How often the difference between the clocks is measured again.
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 /// Records taken from the ring before what is due is given out.

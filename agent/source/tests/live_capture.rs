@@ -100,7 +100,9 @@ fn every_call_on_tcp_is_told_exactly() {
             assert_eq!(o.tuple.transport, Transport::Tcp);
             let address: IpAddr = ip.parse().expect("an address");
             assert_eq!((o.tuple.local_ip, o.tuple.remote_ip), (address, address));
-            assert_eq!((o.tgid, o.tid), (std::process::id(), unsafe { libc::gettid() } as u32));
+            // SAFETY: takes nothing, gives a number.
+            let tid = unsafe { libc::gettid() }.cast_unsigned();
+            assert_eq!((o.tgid, o.tid), (std::process::id(), tid));
             assert!(o.mono_ns < i.mono_ns, "sends are stamped at entry, receives at exit");
             assert!(!o.comm.is_empty());
         }
@@ -497,6 +499,27 @@ fn what_is_left_out_is_left_out() {
         |one: &&Moved| one.tuple.local_port == denied || one.tuple.remote_port == denied;
     assert_eq!(capture.moved.iter().filter(at_denied).count(), 0);
     assert!(capture.changes(denied).is_empty());
+}
+
+#[test]
+fn allowed_ports_hold_for_each_datagram() {
+    let server = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let other = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let allowed = server.local_addr().expect("bound");
+    let Some(mut capture) =
+        Capture::start(|config| config.ports_allowed = vec![allowed.port()..=allowed.port()])
+    else {
+        return;
+    };
+    let client = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let port = client.local_addr().expect("bound").port();
+    client.send_to(b"aside", other.local_addr().expect("bound")).expect("sent");
+    client.send_to(b"asked", allowed).expect("sent");
+    assert!(other.recv_from(&mut [0; 9]).is_ok() && server.recv_from(&mut [0; 9]).is_ok());
+    capture.until("the receive", |c| !c.of(allowed.port(), Direction::Ingress).is_empty());
+    assert_eq!(joined(&capture.of(port, Direction::Egress)), b"asked");
+    let own = |one: &&Moved| one.tgid == std::process::id();
+    assert_eq!(capture.moved.iter().filter(own).count(), 2, "the send and the receive");
 }
 
 #[test]

@@ -78,9 +78,10 @@ impl Ring {
     /// Length word of the record at the reading position.
     fn header(&self) -> &AtomicU32 {
         let at = self.page_bytes + (self.position & (self.ring_bytes - 1));
-        // SAFETY: positions are multiples of 8 within the data, which is mapped after the first
-        // page; the kernel writes this word atomically.
-        unsafe { self.producer.start.byte_add(at).cast::<AtomicU32>().as_ref() }
+        // SAFETY: positions lie within the data, which is mapped after the first page.
+        let start = unsafe { self.producer.start.byte_add(at) };
+        // SAFETY: positions are multiples of 8; the kernel writes this word atomically.
+        unsafe { start.cast::<AtomicU32>().as_ref() }
     }
 
     /// Bytes of the record at the reading position, put together if it wraps.
