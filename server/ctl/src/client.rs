@@ -90,10 +90,9 @@ impl Server {
             .header(CONTENT_TYPE, kind)
             .body(Full::new(body))
             .map_err(|error| CallError::Usage(error.to_string()))?;
-        let exchange = tokio::time::timeout(CALL_TIMEOUT, self.exchange(request));
         let (status, bytes) = self
             .runtime
-            .block_on(async { exchange.await })
+            .block_on(async { tokio::time::timeout(CALL_TIMEOUT, self.exchange(request)).await })
             .map_err(|_| unreached(format!("timeout after {CALL_TIMEOUT:?}")))?
             .map_err(|error| unreached(error.to_string()))?;
         let json: Option<Value> = serde_json::from_slice(&bytes).ok();
