@@ -3,7 +3,7 @@
 
 #![expect(unsafe_code, reason = "a network namespace and raw frames for the veth test")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
@@ -114,7 +114,8 @@ fn large_segments_on_loopback_are_captured_whole() {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
         stream.write_all(&vec![7; BYTES]).expect("write");
     });
-    let (mut largest, mut fins) = (0, 0);
+    let (mut largest, mut fins, mut first) = (0, 0, None);
+    let mut seen = HashSet::new();
     let total = std::cell::Cell::new(0);
     collect(
         &mut capture,
@@ -124,9 +125,16 @@ fn large_segments_on_loopback_are_captured_whole() {
                 return;
             }
             assert_eq!(frame.wire_bytes as usize, frame.bytes.len(), "captured whole");
+            // TCP may send data again on a busy machine, but then with another identification.
+            let (id, seq) = (be_u32(&frame.bytes[16..20]), be_u32(&frame.bytes[38..42]));
+            assert!(seen.insert((dst, id, seq, frame.bytes.len())), "a segment seen twice");
             if dst == port {
                 assert!(payload.iter().all(|byte| *byte == 7));
-                total.set(total.get() + payload.len());
+                let start = *first.get_or_insert(seq.wrapping_add(1));
+                let end = (seq.wrapping_sub(start) as usize).wrapping_add(payload.len());
+                if !payload.is_empty() {
+                    total.set(total.get().max(end));
+                }
                 largest = largest.max(frame.bytes.len());
             }
             fins += usize::from(frame.bytes[14 + 20 + 13] & 1);
@@ -135,9 +143,10 @@ fn large_segments_on_loopback_are_captured_whole() {
     );
     client.join().expect("client");
     server.join().expect("server");
-    assert_eq!(total.get(), BYTES, "each segment once");
+    assert_eq!(total.get(), BYTES);
     assert!(largest > 30_000, "segments of offloading: {largest}");
-    assert_eq!(fins, 2);
+    assert!(fins >= 2);
+    assert_eq!(capture.stats().expect("statistics").kernel_drops, 0);
 }
 
 #[test]
@@ -251,6 +260,10 @@ fn send_frames(nic: u32, frames: &[Vec<u8>]) {
     }
     // SAFETY: the descriptor is ours.
     unsafe { libc::close(fd) };
+}
+
+fn be_u32(bytes: &[u8]) -> u32 {
+    u32::from_be_bytes(bytes.try_into().expect("four bytes"))
 }
 
 fn port_of(socket: &UdpSocket) -> u16 {
