@@ -244,6 +244,7 @@ impl Mysql {
     }
 
     fn read_client(&mut self, packet: &Packet<'_>, out: &mut Pairing<'_>) {
+        self.answering.note_client(packet.seq);
         match self.login {
             Login::Greeted => self.login_request(packet, out),
             Login::None if packet.seq == 1 && packet::capabilities(packet.body).is_some() => {

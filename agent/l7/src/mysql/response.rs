@@ -23,8 +23,10 @@ pub(crate) struct Answering {
     open: Option<Response>,
     /// Rows of the response so far; `None`: it has none, or some were not seen.
     rows: Option<u64>,
-    /// Packets were lost: only one with number 1 can start a response.
+    /// Packets were lost: only one with the number after the client's can start a response.
     unsynced: bool,
+    /// Number of the client's last packet.
+    client_seq: u8,
     /// Whether any packet of the server was read.
     started: bool,
 }
@@ -49,6 +51,11 @@ const MORE_RESULTS: u16 = 0x0008;
 const CURSOR_EXISTS: u16 = 0x0040;
 
 impl Answering {
+    /// A packet of the client.
+    pub fn note_client(&mut self, seq: u8) {
+        self.client_seq = seq;
+    }
+
     /// A command is sent: what was being read is complete.
     pub fn expect(&mut self, out: &mut Pairing<'_>) {
         if self.open.is_some() {
@@ -157,7 +164,8 @@ impl Answering {
             None => out.expected_tag(),
         };
         let in_sync = self.started && !self.unsynced;
-        if !in_sync && packet.seq != 1 && expected != Some(tag::LOGIN) && self.open.is_none() {
+        let follows = packet.seq == self.client_seq.wrapping_add(1);
+        if !in_sync && !follows && expected != Some(tag::LOGIN) && self.open.is_none() {
             // Somewhere inside a result set whose start was not seen.
             if !(packet.seq == 0 && first == 0xff) {
                 return None;
