@@ -1,3 +1,5 @@
+//! Statements that pass, and statements that are refused with their reason.
+
 use super::*;
 
 #[test]

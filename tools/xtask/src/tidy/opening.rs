@@ -3,7 +3,7 @@
 //! In: the tree. Out: the files that open with code. A licence line may stand first.
 
 use super::Finding;
-use super::tree::{SourceFile, Tree};
+use super::tree::{Language, SourceFile, Tree};
 
 /// Source files without an opening comment.
 pub fn check(tree: &Tree) -> Vec<Finding> {
@@ -33,13 +33,15 @@ fn wanted_opening(path: &str) -> Option<&'static [&'static str]> {
 }
 
 fn first_line(file: &SourceFile) -> &str {
+    let is_c = file.language == Language::C;
     file.text
         .lines()
         .map(str::trim)
         .find(|line| {
             !line.is_empty()
                 && !line.starts_with("#!")
-                && *line != "#pragma once"
+                // In C the first comment may stand below the includes, above what it is about.
+                && !(is_c && line.starts_with('#'))
                 && !line.trim_start_matches(['/', '*', ' ', '#', '-']).starts_with("SPDX-")
         })
         .unwrap_or("")
@@ -62,6 +64,7 @@ mod tests {
         let good = [
             ("a.rs", "//! Reads.\n"),
             ("a.c", "// SPDX-License-Identifier: X\n/* Reads. */\nint a;"),
+            ("a.h", "#pragma once\n#include \"b.h\"\n/* Keeps. */\nint a;"),
             ("a.js", "/** Draws. */"),
             ("a.toml", "[x]"),
         ];
