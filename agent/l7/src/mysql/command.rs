@@ -79,6 +79,8 @@ pub(crate) fn name_of(command: u8) -> Option<&'static str> {
 
 /// The statement of a QUERY: query attributes may stand before it.
 pub(crate) fn query_text(rest: &[u8]) -> &[u8] {
+    // Some clients send the end of a C string.
+    let rest = rest.strip_suffix(b"\0").unwrap_or(rest);
     // No attributes, one set of them: text does not start like that.
     match rest {
         [0, 1, text @ ..] => text,

@@ -378,7 +378,7 @@ pub(crate) fn probe_command(first: &[u8], cut: bool) -> Probe {
         };
         let args = Args { rest: &first[..end], inline: true };
         let is_known = INLINE.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(args.name()));
-        let is_line = first[..end].ends_with(b"\r") && !first.contains(&0);
+        let is_line = first[..end].iter().all(|byte| is_inline_byte(*byte));
         return if is_known && is_line { Probe::Possible } else { Probe::No };
     }
     let (count, header) = match number_line(&first[1..]) {
