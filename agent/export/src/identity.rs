@@ -46,6 +46,12 @@ pub enum IdentityError {
     },
 }
 
+/// Certificates that the server issued, DER.
+pub(crate) struct Certificates {
+    pub certificate: Vec<u8>,
+    pub authority: Vec<u8>,
+}
+
 /// The agent's identity.
 pub(crate) struct Identity {
     dir: PathBuf,
@@ -86,18 +92,19 @@ impl Identity {
         Ok(Self { dir: dir.to_owned(), uuid, key, provider })
     }
 
-    /// Certificate and authority, when enrolled.
-    pub fn certificates(&self) -> Result<Option<(Vec<u8>, Vec<u8>)>, IdentityError> {
+    /// What the server issued, when enrolled.
+    pub fn certificates(&self) -> Result<Option<Certificates>, IdentityError> {
         let certificate = read_if_present(&self.dir.join("agent.crt"))?;
         let authority = read_if_present(&self.dir.join("authority.crt"))?;
-        Ok(certificate.zip(authority))
+        let both = certificate.zip(authority);
+        Ok(both.map(|(certificate, authority)| Certificates { certificate, authority }))
     }
 
     /// Keeps what the server issued. The authority goes first: without the certificate the
     /// agent enrols again.
-    pub fn keep(&self, certificate: &[u8], authority: &[u8]) -> Result<(), IdentityError> {
-        write_private(&self.dir.join("authority.crt"), authority)?;
-        write_private(&self.dir.join("agent.crt"), certificate)
+    pub fn keep(&self, issued: &Certificates) -> Result<(), IdentityError> {
+        write_private(&self.dir.join("authority.crt"), &issued.authority)?;
+        write_private(&self.dir.join("agent.crt"), &issued.certificate)
     }
 
     /// A signing request for the agent's key, DER.
@@ -108,19 +115,15 @@ impl Identity {
     }
 
     /// TLS for data connections: our certificate, and a server of that authority.
-    pub fn data_tls(
-        &self,
-        certificate: Vec<u8>,
-        authority: Vec<u8>,
-    ) -> Result<ClientConfig, IdentityError> {
+    pub fn data_tls(&self, issued: Certificates) -> Result<ClientConfig, IdentityError> {
         let mut roots = RootCertStore::empty();
-        roots.add(authority.into()).map_err(|error| self.damaged(&error))?;
+        roots.add(issued.authority.into()).map_err(|error| self.damaged(&error))?;
         let key = PrivatePkcs8KeyDer::from(self.key.serialize_der());
         let mut config = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| self.damaged(&error))?
             .with_root_certificates(roots)
-            .with_client_auth_cert(vec![certificate.into()], key.into())
+            .with_client_auth_cert(vec![issued.certificate.into()], key.into())
             .map_err(|error| self.damaged(&error))?;
         config.alpn_protocols = vec![ALPN_DATA.to_vec()];
         Ok(config)

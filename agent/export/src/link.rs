@@ -12,7 +12,7 @@ use schema::wire::{
     SERVER_NAME, WireError,
 };
 
-use crate::identity::{Identity, IdentityError, sha256};
+use crate::identity::{Certificates, Identity, IdentityError, sha256};
 use crate::{ExportConfig, TokenSource};
 
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,22 +48,19 @@ pub(crate) async fn connect(
 ) -> Result<Connection, LinkError> {
     let mut certificates = identity.certificates()?;
     // A token of another authority means: enrol there.
-    if let (Some((_, authority)), Ok(token)) = (&certificates, token(config))
-        && sha256(authority) != token.authority_sha256
+    if let (Some(issued), Ok(token)) = (&certificates, token(config))
+        && sha256(&issued.authority) != token.authority_sha256
     {
         certificates = None;
     }
-    let (certificate, authority) = match certificates {
-        Some(certificates) => certificates,
+    let issued = match certificates {
+        Some(issued) => issued,
         None => enrol(config, identity).await?,
     };
-    dial(config, identity.data_tls(certificate, authority)?).await
+    dial(config, identity.data_tls(issued)?).await
 }
 
-async fn enrol(
-    config: &ExportConfig,
-    identity: &Identity,
-) -> Result<(Vec<u8>, Vec<u8>), LinkError> {
+async fn enrol(config: &ExportConfig, identity: &Identity) -> Result<Certificates, LinkError> {
     let token = token(config)?;
     let connection = dial(config, identity.enrol_tls(&token)?).await?;
     let (mut requests, mut replies) = open(&connection).await?;
@@ -85,9 +82,10 @@ async fn enrol(
                     "the server's authority is not the token's".into(),
                 ));
             }
-            identity.keep(&certificate_der, &authority_der)?;
+            let issued = Certificates { certificate: certificate_der, authority: authority_der };
+            identity.keep(&issued)?;
             tracing::info!(agent = %identity.uuid, "enrolled");
-            Ok((certificate_der, authority_der))
+            Ok(issued)
         }
         EnrolReply::Refused(reason) => Err(LinkError::NotEnrolled(reason)),
     }

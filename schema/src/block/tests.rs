@@ -45,7 +45,7 @@ fn column(kind: ColumnType, rows: usize, numbers: &[u64]) -> Column {
         Column::I32(_) => Column::I32((0..count).map(|row| at(row) as i32).collect()),
         Column::I64(_) => Column::I64((0..count).map(|row| at(row) as i64).collect()),
         Column::F64(_) => {
-            let whole = numbers.len() % 2 == 0;
+            let whole = numbers.len().is_multiple_of(2);
             let value = |v: u64| if whole { (v >> 20) as f64 } else { v as f64 / 7.0 - 1e9 };
             Column::F64((0..count).map(|row| value(at(row))).collect())
         }

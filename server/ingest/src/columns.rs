@@ -10,6 +10,9 @@ use schema::{Column, ColumnDef, Origin, Table, Text};
 
 use crate::enrich::{EndKey, EndTags};
 
+/// What makes ends distinct: address, process id, process name.
+type EndName = (IpAddr, u32, Vec<u8>);
+
 /// Rows that share an end share its key.
 pub(crate) struct Ends {
     /// Distinct keys, in order of first appearance.
@@ -27,7 +30,7 @@ pub(crate) fn stored_defs(table: Table) -> Vec<ColumnDef> {
 /// sides.
 pub(crate) fn ends(table: Table, columns: &[Column], rows: usize) -> Ends {
     let mut ends = Ends { keys: Vec::new(), sides: Vec::new() };
-    let mut index: HashMap<(IpAddr, u32, Vec<u8>), u32> = HashMap::new();
+    let mut index: HashMap<EndName, u32> = HashMap::new();
     let find = |name: &str| agent_column(table, columns, name);
     let time = find("time");
     for side in ["", "_0", "_1"] {
@@ -37,7 +40,7 @@ pub(crate) fn ends(table: Table, columns: &[Column], rows: usize) -> Ends {
         let process_id = find(&format!("process_id{side}"));
         let name = find(&format!("process_kname{side}"));
         let mut keys = Vec::with_capacity(rows);
-        let mut last: Option<((IpAddr, u32, Vec<u8>), u32)> = None;
+        let mut last: Option<(EndName, u32)> = None;
         for row in 0..rows {
             let ip = address(ip4, ip6, is_ipv4, row);
             let process_id = number(process_id, row) as u32;

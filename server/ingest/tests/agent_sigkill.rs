@@ -4,6 +4,8 @@
 //! The process runs twice: as the test, which is the server and the executioner; and, with the
 //! argument `child`, as the agent.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod doubles;
 
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! A real agent's exporter, a real ingest, a sink in memory: what is observed is stored or
 //! counted as dropped, whatever happens in between.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod doubles;
 
 use std::net::UdpSocket;

@@ -290,12 +290,17 @@ impl Relay {
                 if cut.load(SeqCst) {
                     continue;
                 }
-                if !insides.contains_key(&agent) {
-                    let inside = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
-                    tokio::spawn(back(inside.clone(), outside.clone(), agent, cut.clone()));
-                    insides.insert(agent, inside);
-                }
-                let _ = insides[&agent].send_to(&buffer[..length], server).await;
+                let inside = match insides.get(&agent) {
+                    Some(inside) => inside.clone(),
+                    None => {
+                        let inside = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                        let way_back = back(inside.clone(), outside.clone(), agent, cut.clone());
+                        tokio::spawn(way_back);
+                        insides.insert(agent, inside.clone());
+                        inside
+                    }
+                };
+                let _ = inside.send_to(&buffer[..length], server).await;
             }
         });
         Self { address, is_cut, task }

@@ -3,6 +3,8 @@
 //! The process runs twice: as the test, which is the agent and the executioner; and, with the
 //! argument `child`, as the server with a sink of files.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
