@@ -370,11 +370,7 @@ pub(crate) fn probe_command(first: &[u8], cut: bool) -> Probe {
             };
             let printable = first.iter().all(|byte| is_inline_byte(*byte));
             let is_short = first.len() < 256 && !cut && printable;
-            return if is_short && INLINE.iter().any(is_prefix) {
-                Probe::Short
-            } else {
-                Probe::No
-            };
+            return if is_short && INLINE.iter().any(is_prefix) { Probe::Short } else { Probe::No };
         };
         let args = Args { rest: &first[..end], inline: true };
         let is_known = INLINE.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(args.name()));
