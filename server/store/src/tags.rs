@@ -154,7 +154,7 @@ pub async fn create(client: &Client) -> Result<(), StoreError> {
         client.execute(&dictionary.definition()).await?;
     }
     let rows = enumerations::rows();
-    insert(client, "flow_tag.int_enum", &rows).await?;
+    insert(client, "int_enum", &rows).await?;
     reload(client, &["int_enum_map"]).await
 }
 
@@ -167,15 +167,15 @@ pub async fn write(
 ) -> Result<(), StoreError> {
     let mut stale = Vec::new();
     if !processes.is_empty() {
-        insert(client, "flow_tag.gprocess", processes).await?;
+        insert(client, "gprocess", processes).await?;
         stale.push("gprocess_map");
     }
     if !hosts.is_empty() {
-        insert(client, "flow_tag.host", hosts).await?;
+        insert(client, "host", hosts).await?;
         stale.extend(["host_map", "chost_map"]);
     }
     if !agents.is_empty() {
-        insert(client, "flow_tag.agent", agents).await?;
+        insert(client, "agent", agents).await?;
         stale.push("vtap_map");
     }
     reload(client, &stale).await
@@ -192,7 +192,8 @@ where
     R: clickhouse::RowOwned + clickhouse::RowWrite,
     for<'a> R: clickhouse::Row<Value<'a> = R>,
 {
-    let mut insert = client.typed().insert::<R>(table).await?;
+    let typed = client.typed().clone().with_database("flow_tag");
+    let mut insert = typed.insert::<R>(table).await?;
     for row in rows {
         insert.write(row).await?;
     }
