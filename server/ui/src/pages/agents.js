@@ -4,7 +4,7 @@ import { ApiError, getJson, query } from "../api.js";
 import { Chart } from "../chart.js";
 import { fill, h } from "../dom.js";
 import * as format from "../format.js";
-import { metric } from "../labels.js";
+import { drop, metric } from "../labels.js";
 import { emptyState, panel, tile } from "../parts.js";
 import { telemetry } from "../queries/agents.js";
 import { buckets, elapsedSeconds } from "../range.js";
@@ -234,7 +234,7 @@ const DROP_COLUMNS = [
   { label: "Stage", cell: (row) => row.stage },
   { label: "Count", kind: "num", cell: (row) => h("span", { class: Number(row.count) > 0 ? "warn" : "muted" }, format.count(Number(row.count))) },
   { label: "Unit", cell: (row) => row.unit },
-  { label: "Meaning", kind: "wide", cell: (row) => row.doc, title: (row) => row.doc },
+  { label: "Meaning", kind: "wide", cell: (row) => row.doc || drop(row.reason)?.doc, title: (row) => row.doc || drop(row.reason)?.doc },
 ];
 
 /** @type {import("../table.js").Column[]} */
