@@ -4,6 +4,8 @@
 //! (`all-in-one`) or apart, that end with their handle. It knows the command lines and nothing of
 //! what is inside.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -135,12 +137,53 @@ impl Server {
             .with_context(|| format!("server {} has no agent child", self.process.id()))
     }
 
-    /// Waits until an agent is connected and captures.
+    /// Waits until requests are seen at all three points.
     pub fn wait_for_agent(&mut self) -> Result<()> {
+        let warm_up = WarmUp::start()?;
         let query = self.place.query();
-        let sql = "SELECT count() FROM deepflow_tenant.deepflow_collector \
-                   WHERE time > now() - INTERVAL 5 SECOND";
-        self.process.wait_until(START_TIMEOUT, || query.number(sql).is_ok_and(|rows| rows > 0))
+        self.process.wait_until(START_TIMEOUT, || warm_up.is_observed(&query))
+    }
+}
+
+/// A server of this test itself, whose requests tell when the agent observes everything; they stay
+/// apart from the loads by their port.
+#[derive(Debug)]
+pub struct WarmUp {
+    address: String,
+    port: u16,
+}
+
+impl WarmUp {
+    /// Listens on a free port. Its thread ends with the test.
+    pub fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut request = [0; 1024];
+                let answer =
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
+                if stream.read(&mut request).is_ok_and(|bytes| bytes > 0) {
+                    // A client that left is no matter of this test.
+                    let _ = stream.write_all(answer);
+                }
+            }
+        });
+        Ok(Self { address: format!("127.0.0.1:{port}"), port })
+    }
+
+    /// Sends one request; whether any so far was seen from each point.
+    pub fn is_observed(&self, query: &Query) -> bool {
+        if http::get(&self.address, "/warm-up").is_err() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let sql = format!(
+            "SELECT uniqExact(signal_source, observation_point) FROM flow_log.l7_flow_log \
+             WHERE server_port = {}",
+            self.port
+        );
+        query.number(&sql).is_ok_and(|points| points == 3)
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use super::Context;
 use crate::clients::http::Paced;
@@ -15,7 +15,7 @@ use crate::query::Query;
 use crate::relay::Relay;
 use crate::report::Report;
 use crate::servers::nginx::Nginx;
-use crate::system::{Agent, Place, Server};
+use crate::system::{Agent, Place, Server, WarmUp};
 use crate::telemetry::{Telemetry, sum};
 
 /// Rows of one local request: client's calls, server's calls, packets.
@@ -60,7 +60,7 @@ pub fn agent_killed(context: &Context, report: &mut Report) -> Result<()> {
     let at_kill = stage.nginx.requests().len();
     pause(1);
     stage.agent = Agent::start(&stage.place, "")?;
-    stage.wait_until_observing("again")?;
+    stage.wait_until_observing()?;
     let at_return = stage.nginx.requests().len();
     load.wait()?;
     let query = stage.place.query();
@@ -137,28 +137,15 @@ impl Stage {
         let server = Server::alone(&place)?;
         let agent = Agent::start(&place, agent_keys)?;
         let nginx = Nginx::start(&context.folder)?;
-        let stage = Self { place, agent, nginx, server };
-        stage.wait_until_observing("first")?;
+        let mut stage = Self { place, agent, nginx, server };
+        stage.wait_until_observing()?;
         Ok(stage)
     }
 
-    /// Sends single requests until one of them is in the store from every point.
-    fn wait_until_observing(&self, word: &str) -> Result<()> {
-        let query = self.place.query();
-        for attempt in 0..30 {
-            let id = format!("{word}-{attempt}");
-            crate::http::get(&self.nginx.address(), &format!("/ok?id={id}"))?;
-            let sql = format!(
-                "SELECT count() FROM flow_log.l7_flow_log WHERE request_resource = '/ok?id={id}'"
-            );
-            if query.number_reaching(&sql, POINTS, Duration::from_secs(2)).0 >= POINTS {
-                return Ok(());
-            }
-        }
-        bail!(
-            "no request was seen from every point; the agent said:\n{}",
-            self.agent.process.output()
-        )
+    /// Waits until requests are seen at all three points.
+    fn wait_until_observing(&mut self) -> Result<()> {
+        let (warm_up, query) = (WarmUp::start()?, self.place.query());
+        self.agent.process.wait_until(RECOVERY, || warm_up.is_observed(&query))
     }
 
     fn load(&self, rate: u32, requests: u32) -> Result<Paced> {

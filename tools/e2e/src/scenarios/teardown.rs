@@ -58,15 +58,40 @@ impl Traces {
     }
 }
 
-/// `kind id name` of all BPF objects; none where bpftool may not look.
+/// `kind id name` of the BPF objects that no process holds, which is where a system that has ended
+/// would leave some; those of another agent on this machine are its own affair. None where bpftool
+/// may not look.
 fn objects(kind: &str) -> BTreeSet<String> {
+    let (held_programs, mut held_maps) = (held("prog_id"), held("map_id"));
+    let programs = listed("prog");
+    for program in programs.iter().filter(|program| held_programs.contains(&program["id"])) {
+        held_maps.extend(program["map_ids"].as_array().into_iter().flatten().cloned());
+    }
+    let (list, held) =
+        if kind == "prog" { (programs, held_programs) } else { (listed(kind), held_maps) };
+    list.iter()
+        .filter(|object| !held.contains(&object["id"]))
+        .map(|object| format!("{kind} {} {}", object["id"], object["name"].as_str().unwrap_or("")))
+        .collect()
+}
+
+fn listed(kind: &str) -> Vec<Value> {
     let listed = run(Command::new("bpftool").args(["-j", kind, "show"])).unwrap_or_default();
-    let list: Value = serde_json::from_str(&listed).unwrap_or_default();
-    let name = |object: &Value| {
-        let name = object["name"].as_str().unwrap_or("");
-        format!("{kind} {} {name}", object["id"])
-    };
-    list.as_array().map(|list| list.iter().map(name).collect()).unwrap_or_default()
+    serde_json::from_str(&listed).unwrap_or_default()
+}
+
+/// Ids that the open files of living processes name in their line `field`.
+fn held(field: &str) -> Vec<Value> {
+    let mut ids = Vec::new();
+    for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        for file in std::fs::read_dir(process.path().join("fdinfo")).into_iter().flatten().flatten()
+        {
+            let text = std::fs::read_to_string(file.path()).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+            ids.extend(line.and_then(|id| id.trim().parse::<u64>().ok()).map(Value::from));
+        }
+    }
+    ids
 }
 
 /// Processes whose command line or environment names the folder of `place`.
