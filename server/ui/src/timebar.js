@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { age, localInput, timeOfDay } from "./format.js";
-import { CHOICES, DEFAULT_RANGE, formatRange, parseRange } from "./range.js";
+import { CHOICES, formatRange, parseRange } from "./range.js";
 
 /**
  * @param {{ onRange: (text: string) => void, onLive: (live: boolean) => void, onRefresh: () => void }} handlers
@@ -46,14 +46,17 @@ export function createTimebar(handlers) {
    */
   function show(text, isLive) {
     const range = parseRange(text);
-    const known = CHOICES.some((choice) => choice.text === formatRange(range));
+    const words = formatRange(range);
+    if (range.kind === "last" && ![...select.options].some(({ value }) => value === words)) {
+      select.append(h("option", { value: words }, `Last ${words}`));
+    }
     if (range.kind === "fixed") {
       select.value = "custom";
       from.value = localInput(range.from);
       to.value = localInput(range.to);
       custom.classList.remove("hidden");
     } else {
-      select.value = known ? formatRange(range) : DEFAULT_RANGE;
+      select.value = words;
       custom.classList.add("hidden");
     }
     live.setAttribute("aria-pressed", String(isLive && range.kind === "last"));
