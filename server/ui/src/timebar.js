@@ -47,9 +47,7 @@ export function createTimebar(handlers) {
   function show(text, isLive) {
     const range = parseRange(text);
     const words = formatRange(range);
-    if (range.kind === "last" && ![...select.options].some(({ value }) => value === words)) {
-      select.append(h("option", { value: words }, `Last ${words}`));
-    }
+    if (range.kind === "last") offer(select, words);
     if (range.kind === "fixed") {
       select.value = "custom";
       from.value = localInput(range.from);
@@ -79,4 +77,14 @@ export function createTimebar(handlers) {
   }
 
   return { element: h("div", { class: "time" }, fresh, custom, select, live, again), show, showFreshness };
+}
+
+/**
+ * Adds a range that the list does not have.
+ * @param {HTMLSelectElement} select
+ * @param {string} range
+ */
+function offer(select, range) {
+  if ([...select.options].some(({ value }) => value === range)) return;
+  select.append(h("option", { value: range }, `Last ${range}`));
 }
