@@ -71,9 +71,8 @@ export function createTimebar(handlers) {
     const lag = newest === null ? null : Math.max(0, nowSeconds - newest);
     const stale = state === "live" && lag !== null && lag > 15;
     fresh.className = `fresh ${state === "live" ? (stale ? "stale" : "live") : state === "failed" ? "failed" : ""}`;
-    if (state === "failed") words.textContent = "no answer, trying again";
-    else if (lag !== null && state === "live") words.textContent = `newest data ${age(lag)}`;
-    else words.textContent = `as of ${timeOfDay(nowSeconds * 1e6).slice(0, 8)}`;
+    const live = lag !== null && state === "live" ? `newest data ${age(lag)}` : `as of ${timeOfDay(nowSeconds * 1e6).slice(0, 8)}`;
+    words.textContent = state === "failed" ? "no answer, trying again" : live;
   }
 
   return { element: h("div", { class: "time" }, fresh, custom, select, live, again), show, showFreshness };
