@@ -1161,7 +1161,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "outputs.flow_log.throttles.l7_throttle",
-        default: "10000",
+        default: "50000",
         restart: false,
         used: true,
     },

@@ -16,6 +16,9 @@ use crate::telemetry::Losses;
 const NAME: &str = "sockets";
 const POLL: Duration = Duration::from_millis(15);
 const TICK: Duration = Duration::from_millis(100);
+/// Ring between kernel and agent: more than a second of 50,000 small events a second, for hosts
+/// that let the agent wait. Pages count as memory when they are first used. unit byte
+const RING_BYTES: u32 = 16 << 20;
 /// Executables whose own traffic is left out begin so.
 const OWN_PREFIX: &str = "deepflow-";
 
@@ -45,6 +48,7 @@ fn bpf_config(config: &Config) -> BpfConfig {
     let mut denied = ranges(&config.sockets.denied_ports);
     denied.extend(ranges(&config.own_ports));
     BpfConfig {
+        ring_bytes: RING_BYTES,
         payload_bytes_max: config.sockets.payload_bytes,
         sockets_max: config.sockets.sockets,
         excluded_tgids: own_processes(&config.proc_dir),
