@@ -33,6 +33,14 @@ pub fn page(facts: &Facts) -> String {
             );
         }
     }
+    out += &enumerations(facts);
+    out += &losses_and_metrics(facts);
+    out += &configuration(facts);
+    out
+}
+
+fn enumerations(facts: &Facts) -> String {
+    let mut out = String::new();
     out += "\n## Enumerations\n";
     for each in &facts.enums {
         let _ = write!(
@@ -65,6 +73,11 @@ pub fn page(facts: &Facts) -> String {
             p.doc
         );
     }
+    out
+}
+
+fn losses_and_metrics(facts: &Facts) -> String {
+    let mut out = String::new();
     out += "\n## Losses\n\n`observed = stored + Σ dropped{reason}`.\n\n| id | reason | unit | stage | meaning |\n|--:|---|---|---|---|\n";
     for d in &facts.drops {
         let _ = writeln!(out, "| {} | `{}` | {} | {} | {} |", d.id, d.name, d.unit, d.stage, d.doc);
@@ -73,6 +86,11 @@ pub fn page(facts: &Facts) -> String {
     for m in &facts.metrics {
         let _ = writeln!(out, "| `{}` | {} | {} | {} |", m.name, m.kind, m.unit, m.doc);
     }
+    out
+}
+
+fn configuration(facts: &Facts) -> String {
+    let mut out = String::new();
     out += "\n## Configuration keys of the agent\n\nKeys that this version does not act on are accepted with a warning.\n\n| key | default | acted on | a change needs a restart |\n|---|---|---|---|\n";
     for key in &facts.keys {
         let yes = |b: bool| if b { "yes" } else { "" };
