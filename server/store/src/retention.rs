@@ -100,7 +100,8 @@ fn full_name(table: Table) -> String {
 
 /// The hours of `… TTL time + toIntervalHour(72) …`; 0 when there is no TTL.
 fn hours_of(definition: &str) -> u32 {
-    let hours = definition.split_once("toIntervalHour(").map(|(_, rest)| rest);
+    let ttl = definition.split_once(" TTL ").map_or("", |(_, rest)| rest);
+    let hours = ttl.split_once("toIntervalHour(").map(|(_, rest)| rest);
     hours.and_then(|rest| rest.split(')').next()?.parse().ok()).unwrap_or(0)
 }
 
@@ -110,10 +111,10 @@ mod tests {
 
     #[test]
     fn hours_are_read_from_the_definition() {
-        let definition = "MergeTree PARTITION BY toStartOfHour(time) ORDER BY time TTL time + \
-                          toIntervalHour(72) SETTINGS ttl_only_drop_parts = 1";
+        let definition = "MergeTree PARTITION BY toStartOfInterval(time, toIntervalHour(4)) ORDER BY \
+                          time TTL time + toIntervalHour(72) SETTINGS ttl_only_drop_parts = 1";
         assert_eq!(hours_of(definition), 72);
-        assert_eq!(hours_of("MergeTree ORDER BY time"), 0);
+        assert_eq!(hours_of("MergeTree PARTITION BY toIntervalHour(4) ORDER BY time"), 0);
     }
 
     #[test]
