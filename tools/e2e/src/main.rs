@@ -1,4 +1,4 @@
-//! `e2e [--long] [--programs FOLDER] NAME… | all`: runs scenarios and prints their checks.
+//! `e2e [--long] [--keep] [--programs FOLDER] NAME… | all`: runs scenarios and prints their checks.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -22,11 +22,12 @@ fn main() -> ExitCode {
 }
 
 fn run(report: &mut Report) -> Result<()> {
-    let (mut names, mut long, mut programs) = (Vec::new(), false, None);
+    let (mut names, mut long, mut keep, mut programs) = (Vec::new(), false, false, None);
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
             "--long" => long = true,
+            "--keep" => keep = true,
             "--programs" => programs = Some(words.next().context("--programs needs a folder")?),
             _ => names.push(word),
         }
@@ -35,11 +36,15 @@ fn run(report: &mut Report) -> Result<()> {
         programs.map_or_else(folder_of_this_program, |folder| Ok(PathBuf::from(folder)))?;
     for scenario in chosen(&names)? {
         // Kept only while the scenario runs; the database's user must reach its folder below.
-        let folder = tempfile::Builder::new().prefix("deepflow-e2e-").tempdir()?;
+        let mut folder = tempfile::Builder::new().prefix("deepflow-e2e-").tempdir()?;
+        folder.disable_cleanup(keep);
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
         let context =
             Context { programs: programs.clone(), folder: folder.path().to_owned(), long };
         report.scenario(scenario.name);
+        if keep {
+            report.note(&format!("logs and data stay in {}", folder.path().display()));
+        }
         let outcome = (scenario.run)(&context, report);
         report.outcome(outcome);
         report.scenario_ended();

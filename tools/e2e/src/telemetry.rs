@@ -55,18 +55,20 @@ impl Telemetry {
         (sum(&self.agent, "agent_rows_observed_total", ""), accounted)
     }
 
-    /// Reads until the identity holds or the limit is over: agent and server report in turns.
+    /// Reads until the identity holds and no request row waits, or the limit is over: agent and
+    /// server report in turns.
     pub fn check_balance(address: &str, report: &mut Report, limit: Duration) -> Result<Self> {
         let begin = std::time::Instant::now();
         loop {
             let telemetry = Self::read(address)?;
             let (observed, accounted) = telemetry.balance();
-            if (observed > 0 && observed == accounted) || begin.elapsed() > limit {
+            let waiting = sum(&telemetry.agent, "agent_rows_waiting", "l7_flow_log");
+            let holds = observed > 0 && observed == accounted && waiting == 0;
+            if holds || begin.elapsed() > limit {
                 let detail = format!(
-                    "{observed} observed, {accounted} stored, waiting or dropped {:?}",
+                    "{observed} observed, {accounted} accounted for, {waiting} waiting, {:?} dropped",
                     telemetry.dropped_rows
                 );
-                let holds = observed > 0 && observed == accounted;
                 report.check("observed = stored + waiting + dropped", holds, &detail);
                 return Ok(telemetry);
             }
