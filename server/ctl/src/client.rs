@@ -53,8 +53,7 @@ impl Server {
             None => (rest, String::new()),
         };
         let has_port = authority.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
-        let authority =
-            if has_port { authority.to_owned() } else { format!("{authority}:20416") };
+        let authority = if has_port { authority.to_owned() } else { format!("{authority}:20416") };
         let base_path = if base_path == "/" { String::new() } else { base_path };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -79,7 +78,13 @@ impl Server {
         self.call(Method::POST, path, "application/x-www-form-urlencoded", Bytes::from(body))
     }
 
-    fn call(&self, method: Method, path: &str, kind: &str, body: Bytes) -> Result<Value, CallError> {
+    fn call(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: Bytes,
+    ) -> Result<Value, CallError> {
         let unreached = |cause: String| {
             CallError::Unreached(format!("no answer from {}: {cause}", self.authority))
         };

@@ -23,7 +23,8 @@ pub fn text(value: &Value) -> String {
 pub fn table(columns: &[String], rows: &[Vec<Value>]) -> String {
     let shown = |value: &Value| -> String {
         let text = text(value);
-        let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+        let escape =
+            |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
         text.chars().map(escape).collect()
     };
     let cells: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(shown).collect()).collect();
@@ -34,9 +35,10 @@ pub fn table(columns: &[String], rows: &[Vec<Value>]) -> String {
         }
     }
     let line = |cells: &[String]| {
-        let padded = cells.iter().zip(&widths).map(|(cell, width)| {
-            format!("{cell}{}", " ".repeat(width - cell.chars().count()))
-        });
+        let padded = cells
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count())));
         format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
     };
     let mut out = line(columns);

@@ -179,7 +179,10 @@ mod tests {
         let mut lives = Lives::default();
         assert_eq!(lives.find_or_add(OWNER, 101 * S, "nginx"), (0, true));
         let mut lives = numbered(lives);
-        assert_eq!(lives.apply(OWNER, &event(ProcessEventKind::Started, 50, 102, "nginx")), Some(0));
+        assert_eq!(
+            lives.apply(OWNER, &event(ProcessEventKind::Started, 50, 102, "nginx")),
+            Some(0)
+        );
         assert_eq!(lives.rows.len(), 1);
         assert_eq!((lives.rows[0].id, lives.rows[0].start_time_us), (1, 50 * S));
         assert_eq!(lives.find_or_add(OWNER, 103 * S, "nginx"), (0, false));

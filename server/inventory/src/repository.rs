@@ -123,10 +123,8 @@ pub trait Repository: Send + Sync + 'static {
     ) -> impl Future<Output = Result<AgentRow, InventoryError>> + Send;
 
     /// Notes signs of life: (agent, time in µs). Not a change that gets a revision.
-    fn seen(
-        &self,
-        times: &[(u16, i64)],
-    ) -> impl Future<Output = Result<(), InventoryError>> + Send;
+    fn seen(&self, times: &[(u16, i64)])
+    -> impl Future<Output = Result<(), InventoryError>> + Send;
 
     /// Every agent, by number.
     fn agents(&self) -> impl Future<Output = Result<Vec<AgentRow>, InventoryError>> + Send;

@@ -11,9 +11,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Row, Sqlite, Transaction};
 
-use crate::repository::{
-    AgentRow, HostRow, InventoryError, ProcessRow, Registration, Repository,
-};
+use crate::repository::{AgentRow, HostRow, InventoryError, ProcessRow, Registration, Repository};
 
 /// Scripts by version; the database's `user_version` says which have run.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_initial.sql")];
@@ -151,8 +149,7 @@ impl Repository for SqliteRepository {
     async fn processes_of(&self, agent_id: u16, process_id: u32) -> Result<Vec<ProcessRow>> {
         let sql = "SELECT * FROM process WHERE agent_id = ? AND process_id = ? \
                    ORDER BY start_time_us, id";
-        let rows =
-            sqlx::query(sql).bind(agent_id).bind(process_id).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(sql).bind(agent_id).bind(process_id).fetch_all(&self.pool).await?;
         rows.iter().map(process_row).collect()
     }
 
@@ -204,8 +201,7 @@ impl Repository for SqliteRepository {
 
     async fn processes_since(&self, revision: u64, limit: u32) -> Result<Vec<ProcessRow>> {
         let sql = "SELECT * FROM process WHERE revision > ? ORDER BY revision LIMIT ?";
-        let rows =
-            sqlx::query(sql).bind(revision as i64).bind(limit).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(sql).bind(revision as i64).bind(limit).fetch_all(&self.pool).await?;
         rows.iter().map(process_row).collect()
     }
 

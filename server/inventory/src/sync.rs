@@ -9,8 +9,8 @@ use std::time::Duration;
 use store::tags::{AgentTag, HostTag, ProcessTag};
 use store::{Client, StoreError};
 
-use crate::repository::{AgentRow, HostRow, InventoryError, ProcessRow, Repository};
 use crate::Inventory;
+use crate::repository::{AgentRow, HostRow, InventoryError, ProcessRow, Repository};
 
 /// Processes written at once.
 const PROCESSES_MAX: u32 = 5_000;

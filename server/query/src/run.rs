@@ -122,8 +122,7 @@ impl Querier {
         if let Some(database) = database.filter(|name| !name.is_empty()) {
             settings.push(("database", database.to_owned()));
         }
-        let fetch =
-            self.client.fetch(statement, "JSONCompact", &settings, limits.answer_bytes_max);
+        let fetch = self.client.fetch(statement, "JSONCompact", &settings, limits.answer_bytes_max);
         let bytes = tokio::time::timeout(limits.time_max + GRACE, fetch)
             .await
             .map_err(|_| QueryError::Timeout(limits.time_max))??;
@@ -152,9 +151,8 @@ mod tests {
 
     #[test]
     fn status_tells_whose_fault_it_is() {
-        let exception = |code| {
-            QueryError::Store(StoreError::Exception { code, message: "Code".to_owned() })
-        };
+        let exception =
+            |code| QueryError::Store(StoreError::Exception { code, message: "Code".to_owned() });
         assert_eq!(exception(60).status(), 400);
         assert_eq!(exception(159).status(), 408);
         assert_eq!(exception(241).status(), 413);

@@ -63,9 +63,7 @@ pub fn router(state: Arc<State>, base_path: &str) -> Router {
     if !base_path.is_empty() {
         router = router.nest(base_path, routes.fallback(asset));
     }
-    router
-        .layer(middleware::from_fn_with_state(state.clone(), check_host))
-        .with_state(state)
+    router.layer(middleware::from_fn_with_state(state.clone(), check_host)).with_state(state)
 }
 
 async fn healthz(Extract(state): Extract<Arc<State>>) -> Response {
@@ -139,9 +137,8 @@ mod tests {
     #[test]
     fn only_our_names_are_answered() {
         let allowed = ["df.example".to_owned()];
-        let is_allowed = |host: &'static str| {
-            is_host_allowed(Some(&HeaderValue::from_static(host)), &allowed)
-        };
+        let is_allowed =
+            |host: &'static str| is_host_allowed(Some(&HeaderValue::from_static(host)), &allowed);
         for host in ["127.0.0.1:20416", "[::1]:20416", "localhost:1", "DF.example", "10.0.0.1"] {
             assert!(is_allowed(host), "{host}");
         }

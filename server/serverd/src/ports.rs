@@ -51,8 +51,7 @@ fn owner(address: SocketAddr, protocol: &str) -> Option<(u32, String)> {
         .find_map(|table| table.lines().skip(1).find_map(|line| inode_of(line, address)))?;
     let wanted = format!("socket:[{inode}]");
     for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(process_id) = entry.file_name().to_str().and_then(|name| name.parse().ok())
-        else {
+        let Some(process_id) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         let Ok(files) = fs::read_dir(entry.path().join("fd")) else { continue };
@@ -95,7 +94,8 @@ mod tests {
         let first = take_http(([127, 0, 0, 1], 0).into()).expect("a free port");
         let address = first.local_addr().expect("bound");
         let error = take_http(address).expect_err("taken").to_string();
-        let expected = format!("port {}/tcp of 127.0.0.1 (HTTP) is taken by process", address.port());
+        let expected =
+            format!("port {}/tcp of 127.0.0.1 (HTTP) is taken by process", address.port());
         assert!(error.starts_with(&expected), "{error}");
         assert!(error.contains(&std::process::id().to_string()), "{error}");
         assert!(error.contains("--listen"), "{error}");

@@ -57,7 +57,7 @@ ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 4 HOUR)
 ORDER BY (time, l3_epc_id, ip4, ip6, server_port)
 TTL time + INTERVAL 24 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;
 
 CREATE TABLE IF NOT EXISTS flow_metrics.`application.1m`
 (
@@ -113,6 +113,6 @@ ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 12 HOUR)
 ORDER BY (time, l3_epc_id, ip4, ip6, server_port)
 TTL time + INTERVAL 168 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;
 
 CREATE VIEW IF NOT EXISTS flow_metrics.application AS SELECT * FROM flow_metrics.`application.1s`;

@@ -83,7 +83,7 @@ ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 4 HOUR)
 ORDER BY (time, l3_epc_id_1, ip4_1, ip6_1, l3_epc_id_0, ip4_0, ip6_0, server_port)
 TTL time + INTERVAL 24 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;
 
 CREATE TABLE IF NOT EXISTS flow_metrics.`application_map.1m`
 (
@@ -165,6 +165,6 @@ ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 12 HOUR)
 ORDER BY (time, l3_epc_id_1, ip4_1, ip6_1, l3_epc_id_0, ip4_0, ip6_0, server_port)
 TTL time + INTERVAL 168 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;
 
 CREATE VIEW IF NOT EXISTS flow_metrics.application_map AS SELECT * FROM flow_metrics.`application_map.1s`;

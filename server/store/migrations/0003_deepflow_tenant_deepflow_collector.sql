@@ -17,4 +17,4 @@ ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 12 HOUR)
 ORDER BY (virtual_table_name, time)
 TTL time + INTERVAL 168 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;

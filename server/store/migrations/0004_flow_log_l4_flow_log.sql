@@ -167,4 +167,4 @@ ENGINE = MergeTree
 PARTITION BY toStartOfHour(time)
 ORDER BY (time, l3_epc_id_1, ip4_1, ip6_1, server_port)
 TTL time + INTERVAL 72 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;

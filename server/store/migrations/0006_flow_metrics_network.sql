@@ -107,7 +107,7 @@ ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 4 HOUR)
 ORDER BY (time, l3_epc_id, ip4, ip6, server_port)
 TTL time + INTERVAL 24 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;
 
 CREATE TABLE IF NOT EXISTS flow_metrics.`network.1m`
 (
@@ -213,6 +213,6 @@ ENGINE = MergeTree
 PARTITION BY toStartOfInterval(time, INTERVAL 12 HOUR)
 ORDER BY (time, l3_epc_id, ip4, ip6, server_port)
 TTL time + INTERVAL 168 HOUR
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, min_bytes_for_wide_part = 268435456;
 
 CREATE VIEW IF NOT EXISTS flow_metrics.network AS SELECT * FROM flow_metrics.`network.1s`;

@@ -90,9 +90,8 @@ impl From<ClientError> for StoreError {
                 None => Self::Unreachable(message),
             },
             ClientError::Network(source) => {
-                let cause = std::iter::successors(Some(&*source as &dyn std::error::Error), |e| {
-                    e.source()
-                });
+                let cause =
+                    std::iter::successors(Some(&*source as &dyn std::error::Error), |e| e.source());
                 let chain: Vec<String> = cause.map(ToString::to_string).collect();
                 Self::Unreachable(chain.join(": "))
             }

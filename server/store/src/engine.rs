@@ -17,7 +17,7 @@ use std::fs::File;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -35,6 +35,10 @@ pub use ffi::{LoadError, exit_now};
 
 /// How long statements that run may take when the engine is told to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a supervised engine waits for the folder: that of a killed server may still be ending
+/// its statements.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the engine is told at start.
 #[derive(Clone, Debug)]
@@ -83,7 +87,8 @@ pub enum EngineError {
 
 /// Runs the engine until it is told to end.
 pub async fn serve(config: EngineConfig) -> Result<(), EngineError> {
-    let _lock = lock(&config.data_dir)?;
+    let patience = if config.ends_with_stdin { LOCK_PATIENCE } else { Duration::ZERO };
+    let _lock = lock(&config.data_dir, patience).await?;
     let listener = Listener::bind(&config.endpoint).await?;
     let chdb = Chdb::load(&config.library)?;
     let engine = Engine::new(chdb.clone(), config.data_dir.clone());
@@ -124,14 +129,22 @@ fn answer_connection(front: Front, stream: Box<dyn Stream>) {
 }
 
 /// Locks the folder for the life of the file that is returned.
-fn lock(data_dir: &Path) -> Result<File, EngineError> {
+async fn lock(data_dir: &Path, patience: Duration) -> Result<File, EngineError> {
     let failed = |source| EngineError::DataDir { path: data_dir.to_owned(), source };
     std::fs::create_dir_all(data_dir).map_err(failed)?;
     let file = File::create(data_dir.join("engine.lock")).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(EngineError::InUse(data_dir.to_owned())),
-        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    let started = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if started.elapsed() < patience => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(EngineError::InUse(data_dir.to_owned()));
+            }
+            Err(std::fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
     }
 }
 

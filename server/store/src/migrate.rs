@@ -119,10 +119,8 @@ async fn add_columns(client: &Client, table: &TableDdl<'_>) -> Result<Vec<String
     let mut place = "FIRST".to_owned();
     for (column, definition) in &table.columns {
         if !present.iter().any(|row| row.name == *column) {
-            let sql = format!(
-                "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {definition} {place}",
-                table.name
-            );
+            let sql =
+                format!("ALTER TABLE {} ADD COLUMN IF NOT EXISTS {definition} {place}", table.name);
             client.execute(&sql).await?;
             added.push(format!("{}: column {column} added", table.name));
         }
@@ -141,7 +139,8 @@ mod tests {
     /// What `add_columns` reads out of the generated files is what the program writes.
     #[test]
     fn scripts_hold_every_table_and_column() {
-        let scripts: Vec<String> = FILES.iter().flat_map(|(_, text)| script::statements(text)).collect();
+        let scripts: Vec<String> =
+            FILES.iter().flat_map(|(_, text)| script::statements(text)).collect();
         let tables: Vec<TableDdl<'_>> = scripts.iter().filter_map(|s| script::table(s)).collect();
         for table in Table::ALL {
             let ddl = tables.iter().find(|ddl| ddl.name == quoted(*table)).expect(table.name());

@@ -12,10 +12,30 @@
 
 use schema::{Column, ColumnDef, ColumnType, TextColumn};
 
+/// Whether a column holds defaults only (0, empty, absent), which the store fills in by itself when
+/// the column is left out: on real rows that is two columns of three.
+pub fn is_default(column: &Column) -> bool {
+    match column {
+        Column::U8(v) => v.iter().all(|v| *v == 0),
+        Column::U16(v) => v.iter().all(|v| *v == 0),
+        Column::U32(v) => v.iter().all(|v| *v == 0),
+        Column::U64(v) => v.iter().all(|v| *v == 0),
+        Column::I8(v) => v.iter().all(|v| *v == 0),
+        Column::I32(v) => v.iter().all(|v| *v == 0),
+        Column::I64(v) => v.iter().all(|v| *v == 0),
+        Column::F64(v) => v.iter().all(|v| v.to_bits() == 0),
+        Column::Ip6(v) => v.iter().all(|v| *v == [0; 16]),
+        Column::Text(v) => v.bytes.is_empty(),
+        Column::Opt { present, .. } => !present.contains(&true),
+        Column::List { values, .. } => values.is_empty(),
+    }
+}
+
 /// Encodes `rows` rows. Panics when a column has another length, or another shape than its type.
-pub fn encode(defs: &[ColumnDef], columns: &[Column], rows: usize) -> Vec<u8> {
+pub fn encode(defs: &[ColumnDef], columns: &[&Column], rows: usize) -> Vec<u8> {
     assert_eq!(defs.len(), columns.len(), "one column a definition");
-    let mut out = Vec::with_capacity(64 + columns.iter().map(size_hint).sum::<usize>());
+    let mut out =
+        Vec::with_capacity(64 + columns.iter().map(|column| size_hint(column)).sum::<usize>());
     put_varint(&mut out, columns.len() as u64);
     put_varint(&mut out, rows as u64);
     for (def, column) in defs.iter().zip(columns) {
@@ -148,7 +168,18 @@ mod tests {
         expected.extend(b"\x01b\x0fNullable(UInt8)\x00\x01\x07\x00");
         expected.extend(b"\x01c\x0eArray(Float64)");
         expected.extend([0_u64.to_le_bytes(), 1_u64.to_le_bytes(), 1_f64.to_le_bytes()].concat());
-        assert_eq!(encode(&defs, &columns, 2), expected);
+        assert_eq!(encode(&defs, &columns.each_ref(), 2), expected);
+    }
+
+    #[test]
+    fn defaults_are_told_from_values() {
+        assert!(is_default(&Column::defaults(ColumnType::OptI64, 3)));
+        assert!(is_default(&Column::defaults(ColumnType::ListText, 3)));
+        assert!(is_default(&Column::defaults(ColumnType::LowCard, 3)));
+        let zero = Column::Opt { present: vec![true], values: Box::new(Column::U8(vec![0])) };
+        assert!(!is_default(&zero), "a zero that is there is a value");
+        assert!(!is_default(&Column::F64(vec![-0.0])));
+        assert!(!is_default(&Column::I32(vec![0, -1])));
     }
 
     #[test]
@@ -161,6 +192,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "length of column a")]
     fn unequal_columns_are_refused() {
-        encode(&[def("a", ColumnType::U8)], &[Column::U8(vec![1])], 2);
+        encode(&[def("a", ColumnType::U8)], &[&Column::U8(vec![1])], 2);
     }
 }

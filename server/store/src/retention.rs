@@ -54,7 +54,8 @@ pub fn find_table(name: &str) -> Option<Table> {
 
 /// Sets the retention of a table.
 pub async fn set(client: &Client, table: &str, hours: u32) -> Result<(), RetentionError> {
-    let found = find_table(table).ok_or_else(|| RetentionError::UnknownTable { name: table.to_owned() })?;
+    let found =
+        find_table(table).ok_or_else(|| RetentionError::UnknownTable { name: table.to_owned() })?;
     if !(1..=HOURS_MAX).contains(&hours) {
         return Err(RetentionError::Hours(hours));
     }

@@ -63,8 +63,14 @@ impl Sink for Writer {
             return Ok(());
         }
         let started = Instant::now();
-        let block = native::encode(defs, columns, rows);
-        let sql = insert_statement(table, defs);
+        // `time` is never 0, so that at least one column is left.
+        let (defs, columns): (Vec<ColumnDef>, Vec<&Column>) = defs
+            .iter()
+            .zip(columns)
+            .filter(|(def, column)| def.name == "time" || !native::is_default(column))
+            .unzip();
+        let block = native::encode(&defs, &columns, rows);
+        let sql = insert_statement(table, &defs);
         let outcome = self.client.insert(&sql, vec![Bytes::from(block)], Some(token)).await;
         let counters = self.counters_of(table);
         match outcome {

@@ -131,7 +131,7 @@ fn every_column_type_comes_back_as_it_went() {
             .collect();
         let (columns, expected): (Vec<Column>, Vec<[&str; 2]>) =
             types.into_iter().map(|t| (t.2, t.3)).unzip();
-        let block = Bytes::from(native::encode(&defs, &columns, 2));
+        let block = Bytes::from(native::encode(&defs, &columns.iter().collect::<Vec<_>>(), 2));
         client
             .insert("INSERT INTO default.every FORMAT Native", vec![block], None)
             .await

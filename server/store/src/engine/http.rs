@@ -131,9 +131,7 @@ impl Front {
             return Err(Exception::new(code::SYNTAX_ERROR, "Empty query"));
         }
         let format = parameters.default_format.clone().unwrap_or(FORMAT_DEFAULT.to_owned());
-        let output = self
-            .blocking(move |engine| engine.run(&parameters, &sql, read_only))
-            .await?;
+        let output = self.blocking(move |engine| engine.run(&parameters, &sql, read_only)).await?;
         Ok((output, format))
     }
 

@@ -63,10 +63,11 @@ impl ChildConfig {
 
     /// The library, with its data in `data_dir/clickhouse` and its socket in `data_dir`.
     pub fn library(program: PathBuf, library: PathBuf, data_dir: &Path) -> Self {
-        let mut socket = data_dir.join("engine.sock");
+        // A name of this process: the engine of a killed server may still answer at the old one.
+        let name = format!("engine-{}.sock", std::process::id());
+        let mut socket = data_dir.join(&name);
         if socket.as_os_str().len() > SOCKET_PATH_MAX {
-            let name = format!("deepflow-engine-{}.sock", std::process::id());
-            socket = Path::new("/tmp").join(name);
+            socket = Path::new("/tmp").join(format!("deepflow-{name}"));
         }
         Self::Library { program, library, data_dir: data_dir.join("clickhouse"), socket }
     }

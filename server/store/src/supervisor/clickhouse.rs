@@ -60,7 +60,11 @@ impl Installed {
         write_private(&file, &self.configuration()).map_err(failed)?;
         let mut command = Command::new(&self.program);
         // ClickHouse's own watchdog would outlive a killed server.
-        command.arg("server").arg("--config-file").arg(&file).env("CLICKHOUSE_WATCHDOG_ENABLE", "0");
+        command
+            .arg("server")
+            .arg("--config-file")
+            .arg(&file)
+            .env("CLICKHOUSE_WATCHDOG_ENABLE", "0");
         end_with_parent(&mut command);
         Ok(command)
     }
