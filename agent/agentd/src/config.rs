@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn port_lists() {
         assert_eq!(ports("80, 8000-8002").expect("ports"), [80, 8000, 8001, 8002]);
-        assert_eq!(ports("").expect("none"), []);
+        assert!(ports("").expect("none").is_empty());
         for bad in ["a", "70000", "1-", "80-x"] {
             assert!(ports(bad).is_err(), "{bad}");
         }

@@ -203,10 +203,14 @@ impl PacketPipeline {
 
     /// What it holds now.
     pub fn load(&self) -> Load {
-        let followed = |place: &&Box<Place>| place.conversation.is_some();
         Load {
             flows: self.flows.stats().held as usize,
-            conversations: self.places.iter().flatten().filter(followed).count(),
+            conversations: self
+                .places
+                .iter()
+                .flatten()
+                .filter(|place| place.conversation.is_some())
+                .count(),
             sessions: self.shared.as_ref().map_or(0, Shared::sessions),
         }
     }

@@ -50,6 +50,10 @@ struct Followed {
 pub struct SocketPipeline {
     shared: Shared,
     conversations: HashMap<Key, Followed>,
+    /// UDP sockets that were closed and processes that ended since the last tick, with the time:
+    /// their conversations are found in the tick's own walk over all of them. unit ns
+    closed: HashMap<u64, u64>,
+    exited: HashMap<u32, u64>,
     names: ProcessNames,
     output: Output,
     stage: Stage,
@@ -62,6 +66,8 @@ impl SocketPipeline {
         Self {
             shared: Shared::new(config),
             conversations: HashMap::new(),
+            closed: HashMap::new(),
+            exited: HashMap::new(),
             names,
             output: Output::default(),
             stage,
@@ -77,7 +83,7 @@ impl SocketPipeline {
             Event::Process(process) => match process.change {
                 ProcessChange::Exec { .. } => self.names.forget(process.caller.tgid),
                 ProcessChange::Exit { .. } => {
-                    self.on_exit(process.caller.tgid, process.caller.time_ns)
+                    self.exited.insert(process.caller.tgid, process.caller.time_ns);
                 }
             },
         }
@@ -87,7 +93,12 @@ impl SocketPipeline {
     /// too long is forgotten, and all rows come out.
     pub fn tick(&mut self, now_ns: u64, second: u64) -> Vec<Batch> {
         let mut ended: Vec<Key> = Vec::new();
+        let (closed, exited) = (std::mem::take(&mut self.closed), std::mem::take(&mut self.exited));
         for (key, followed) in &mut self.conversations {
+            let told_ns = closed.get(&key.0).or_else(|| exited.get(&followed.tgid));
+            if let Some(told_ns) = told_ns.filter(|told_ns| **told_ns >= followed.last_ns) {
+                followed.ends_ns.get_or_insert(told_ns.saturating_add(LINGER_NS));
+            }
             let idle_ns = if key.1.is_some() { UDP_IDLE_NS } else { TCP_IDLE_NS };
             let idle_end_ns = followed.last_ns.saturating_add(idle_ns);
             if followed.ends_ns.is_some_and(|at| at <= now_ns) || idle_end_ns <= now_ns {
@@ -246,26 +257,14 @@ impl SocketPipeline {
                 let local_ip = self.stage.owners().local_ip(tuple.local_ip, tuple.remote_ip);
                 self.note_owner(tuple, SocketAddr::new(local_ip, tuple.local_port), &owner);
             }
+            SocketChange::Close if event.tuple.transport == Transport::Udp => {
+                self.closed.insert(event.socket_id, event.caller.time_ns);
+            }
             SocketChange::Close => {
-                let ends_ns = event.caller.time_ns.saturating_add(LINGER_NS);
-                let tcp = event.tuple.transport == Transport::Tcp;
-                let of_socket =
-                    self.conversations.iter_mut().filter(|(key, _)| key.0 == event.socket_id);
-                if tcp {
-                    if let Some(followed) = self.conversations.get_mut(&(event.socket_id, None)) {
-                        followed.ends_ns = Some(ends_ns);
-                    }
-                } else {
-                    of_socket.for_each(|(_, followed)| followed.ends_ns = Some(ends_ns));
+                if let Some(followed) = self.conversations.get_mut(&(event.socket_id, None)) {
+                    followed.ends_ns = Some(event.caller.time_ns.saturating_add(LINGER_NS));
                 }
             }
-        }
-    }
-
-    fn on_exit(&mut self, tgid: u32, time_ns: u64) {
-        let ends_ns = time_ns.saturating_add(LINGER_NS);
-        for followed in self.conversations.values_mut().filter(|followed| followed.tgid == tgid) {
-            followed.ends_ns.get_or_insert(ends_ns);
         }
     }
 
