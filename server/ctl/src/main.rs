@@ -138,7 +138,7 @@ fn query(server: &Server, sql: &str, db: Option<&str>) -> Result<Rows, CallError
     }
     let columns = texts(&result["columns"]);
     let rows = match &result["values"] {
-        Value::Array(rows) => rows.iter().map(|row| cells(row)).collect(),
+        Value::Array(rows) => rows.iter().map(cells).collect(),
         _ => Vec::new(),
     };
     Ok((columns, rows))

@@ -4,6 +4,7 @@
 //! tags. Ends that were seen before are answered from memory. Never: memory that grows with the
 //! number of processes: the cache is emptied at a limit and fills again from the database.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard};
@@ -254,9 +255,9 @@ impl<R: Repository> Inventory<R> {
             let missing = ends.iter().zip(&answers).filter(|(_, answer)| answer.is_none());
             for (end, _) in missing {
                 let process_id = end.process_id;
-                if !touched.contains_key(&process_id) {
+                if let Entry::Vacant(place) = touched.entry(process_id) {
                     let lives = self.lives(agent_id, process_id).await?;
-                    touched.insert(process_id, (lives, BTreeSet::new()));
+                    place.insert((lives, BTreeSet::new()));
                 }
                 let Some((lives, changed)) = touched.get_mut(&process_id) else { continue };
                 let rows = lives.rows.len();
@@ -352,9 +353,9 @@ impl<R: Repository> Enrich for Inventory<R> {
         let mut touched: HashMap<u32, (Lives, BTreeSet<usize>)> = HashMap::new();
         for event in events {
             let process_id = event.process_id;
-            if !touched.contains_key(&process_id) {
+            if let Entry::Vacant(place) = touched.entry(process_id) {
                 let lives = self.lives(agent_id, process_id).await.map_err(failed)?;
-                touched.insert(process_id, (lives, BTreeSet::new()));
+                place.insert((lives, BTreeSet::new()));
             }
             let Some((lives, changed)) = touched.get_mut(&process_id) else { continue };
             let rows = lives.rows.len();

@@ -170,7 +170,8 @@ fn parse(text: &str) -> anyhow::Result<RawConfig> {
 fn base_path(text: &str) -> anyhow::Result<String> {
     let path = text.trim_end_matches('/');
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_' | '.' | '~');
-    if !path.is_empty() && !(path.starts_with('/') && path.chars().all(is_plain)) {
+    let is_good = path.is_empty() || (path.starts_with('/') && path.chars().all(is_plain));
+    if !is_good {
         bail!("http.base_path {text:?}: not a path like /deepflow");
     }
     Ok(path.to_owned())

@@ -143,7 +143,10 @@ mod tests {
             FILES.iter().flat_map(|(_, text)| script::statements(text)).collect();
         let tables: Vec<TableDdl<'_>> = scripts.iter().filter_map(|s| script::table(s)).collect();
         for table in Table::ALL {
-            let ddl = tables.iter().find(|ddl| ddl.name == quoted(*table)).expect(table.name());
+            let ddl = tables
+                .iter()
+                .find(|ddl| ddl.name == quoted(*table))
+                .unwrap_or_else(|| panic!("no DDL of {}", table.name()));
             let names: Vec<&str> = ddl.columns.iter().map(|column| column.0).collect();
             let expected: Vec<&str> = table.columns().iter().map(|column| column.name).collect();
             assert_eq!(names, expected, "columns of {}", table.name());
@@ -154,6 +157,7 @@ mod tests {
     fn steps_are_in_order_and_none_is_beyond_the_version() {
         let versions: Vec<u32> = steps::STEPS.iter().map(|step| step.version).collect();
         assert!(versions.is_sorted_by(|a, b| a < b));
-        assert!(versions.iter().all(|version| (2..=SCHEMA_VERSION).contains(version)));
+        assert!(versions.first().is_none_or(|first| *first > 1));
+        assert!(versions.last().is_none_or(|last| *last <= SCHEMA_VERSION));
     }
 }

@@ -72,7 +72,11 @@ pub fn bench(root: &Path) -> Result<()> {
     prerequisites::install(root, Purpose::Bench)?;
     run::build(root)?;
     command(root, "cargo", &["build", "--release", "-p", "bench", "-p", "e2e"])?;
-    command(root, "cargo", &["build", "--release", "--examples", "-p", "source", "-p", "flow"])?;
+    command(
+        root,
+        "cargo",
+        &["build", "--release", "--examples", "-p", "source", "-p", "flow", "-p", "ingest"],
+    )?;
     let program = run::release_folder(root).join("bench");
     command(root, &program.to_string_lossy(), &["--write", "docs/perf.md"])
 }

@@ -91,7 +91,7 @@ impl Chdb {
         let library = unsafe { Library::new(path) }.map_err(failed)?;
         let loaded = Self::resolve(&library).map_err(failed)?;
         // The engine's threads run library code until the process ends: never unload it.
-        std::mem::forget(library);
+        Box::leak(Box::new(library));
         Ok(Arc::new(loaded))
     }
 

@@ -38,7 +38,7 @@ pub fn list(facts: &Facts) -> String {
         let _ = writeln!(out, "{id} => Some(Self::{variant}),");
     }
     out += "_ => None } }\n\n";
-    let methods: [(&str, &str, &str, fn(&Row<'_>) -> String); 3] = [
+    let methods: [(&str, &str, &str, Value); 3] = [
         ("name", "&'static str", "Name in its database.", |row| format!("{:?}", row.2)),
         ("database", "&'static str", "Database.", |row| format!("{:?}", row.3.database)),
         ("columns", "&'static [ColumnDef]", "Every column, in the store's order.", |row| {
@@ -56,6 +56,7 @@ pub fn list(facts: &Facts) -> String {
 }
 
 type Row<'a> = (String, u16, String, &'a Table);
+type Value = fn(&Row<'_>) -> String;
 
 /// `generated/tables/NAME.rs`: the row struct and its columns.
 pub fn table(table: &Table) -> Result<String> {

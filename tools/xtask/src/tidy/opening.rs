@@ -38,11 +38,11 @@ fn first_line(file: &SourceFile) -> &str {
         .lines()
         .map(str::trim)
         .find(|line| {
-            !line.is_empty()
-                && !line.starts_with("#!")
-                // In C the first comment may stand below the includes, above what it is about.
-                && !(is_c && line.starts_with('#'))
-                && !line.trim_start_matches(['/', '*', ' ', '#', '-']).starts_with("SPDX-")
+            // In C the first comment may stand below the includes, above what it is about.
+            let is_directive = line.starts_with("#!") || (is_c && line.starts_with('#'));
+            let is_licence =
+                line.trim_start_matches(['/', '*', ' ', '#', '-']).starts_with("SPDX-");
+            !line.is_empty() && !is_directive && !is_licence
         })
         .unwrap_or("")
 }
