@@ -33,9 +33,12 @@ pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
 }
 
 fn worst_cases(cases: &[Case<'_>]) -> Vec<Measurement> {
-    let traced = |case: &Case<'_>| case.traced_ns - case.unhooked_ns;
-    let left_out = |case: &Case<'_>| case.left_out_ns - case.unhooked_ns;
-    let is_payload = |case: &&Case<'_>| case.name.ends_with(" B, TCP");
+    // A name such as "write + read" is two calls.
+    let calls = |case: &Case<'_>| 1.0 + case.name.matches(" + ").count() as f64;
+    let traced = |case: &Case<'_>| (case.traced_ns - case.unhooked_ns) / calls(case);
+    let left_out = |case: &Case<'_>| (case.left_out_ns - case.unhooked_ns) / calls(case);
+    let is_large = |case: &Case<'_>| case.name.contains(" 16000 B");
+    let is_payload = |case: &&Case<'_>| case.name.ends_with(" B, TCP") && !is_large(case);
     let is_bare = |case: &&Case<'_>| !case.name.contains("TCP") && !case.name.contains("UDP");
     let mut found = Vec::new();
     let mut add = |id, cases: Vec<&Case<'_>>, value: &dyn Fn(&Case<'_>) -> f64| {
@@ -45,6 +48,7 @@ fn worst_cases(cases: &[Case<'_>]) -> Vec<Measurement> {
         }
     };
     add("syscall_payload_ns", cases.iter().filter(is_payload).collect(), &traced);
+    add("syscall_payload_ns", cases.iter().filter(|case| is_large(case)).collect(), &traced);
     add("syscall_bare_ns", cases.iter().filter(is_bare).collect(), &traced);
     add("syscall_left_out_ns", cases.iter().collect(), &left_out);
     found
@@ -72,14 +76,17 @@ mod tests {
         let text = "ns a call   unhooked  left out    traced     added\n\
                     write 100 B, TCP        500     510     700     200\n\
                     read 1000 B, TCP        400     430     690     290\n\
+                    read 16000 B, TCP       800     820    1800    1000\n\
+                    write + read 1 B, pipe  300     310     380      80\n\
                     read 1 B, /dev/zero     100     105     160      60\n";
         let cases: Vec<_> = text.lines().filter_map(case).collect();
-        assert_eq!(cases.len(), 3);
+        assert_eq!(cases.len(), 5);
         let values: Vec<_> = worst_cases(&cases).iter().map(|m| (m.id, m.value)).collect();
         assert_eq!(
             values,
             [
                 ("syscall_payload_ns", 290.0),
+                ("syscall_payload_ns", 1000.0),
                 ("syscall_bare_ns", 60.0),
                 ("syscall_left_out_ns", 30.0)
             ]

@@ -5,6 +5,7 @@
 //! and bounded. It judges nothing as a test: `make test` does not depend on speed.
 
 mod core_path;
+mod ingest_path;
 mod kernel_side;
 mod machine;
 mod page;
@@ -21,9 +22,10 @@ use targets::Measurement;
 /// A section measures one part and gives its numbers.
 type Section = fn(&Path) -> Result<Vec<Measurement>>;
 
-const SECTIONS: [(&str, Section); 3] = [
+const SECTIONS: [(&str, Section); 4] = [
     ("kernel", kernel_side::measure),
     ("core", core_path::measure),
+    ("ingest", ingest_path::measure),
     ("system", system_load::measure),
 ];
 
@@ -44,7 +46,7 @@ fn run() -> Result<()> {
         match word.as_str() {
             "--write" => file = Some(words.next().context("--write needs a file")?),
             _ if SECTIONS.iter().any(|(name, _)| *name == word) => names.push(word),
-            _ => bail!("{word:?} is no section: kernel, core, system"),
+            _ => bail!("{word:?} is no section: kernel, core, ingest, system"),
         }
     }
     let program = std::env::current_exe()?;

@@ -20,6 +20,12 @@ use crate::targets::Measurement;
 /// Requests on each of four connections.
 const REQUESTS: u32 = 15_000;
 const LOAD: &str = "60,000 requests by wrk, 4 connections, at nginx on loopback";
+/// Connections of one request each, on each of four.
+const FLOWS: u32 = 5000;
+const ROWS: &str = "agent_rows_acknowledged_total";
+const BYTES: &str = "agent_sent_bytes_total";
+/// Flows are logged some seconds after their end, and the agent reports each ten seconds.
+const REPORTED: Duration = Duration::from_secs(15);
 /// The agent settles before its idle memory is read.
 const IDLE: Duration = Duration::from_secs(8);
 
@@ -49,7 +55,14 @@ pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
     found.push(Measurement::new("agent_cpu_us", cpu_ms * 1e3 / requests, how));
     let how = format!("VmHWM after {LOAD}");
     found.push(Measurement::new("agent_peak_mib", memory_mib(agent, "VmHWM")?, how));
-    found.extend(wire(&before, &Telemetry::read(&place.http_address())?));
+    std::thread::sleep(REPORTED);
+    let after = Telemetry::read(&place.http_address())?;
+    found.extend(wire(&before, &after));
+    clients::http::wrk_closing(&nginx.address(), folder.path(), FLOWS)?;
+    wait_until_stored(&place.query(), &nginx)?;
+    std::thread::sleep(REPORTED);
+    let closed = Telemetry::read(&place.http_address())?;
+    found.extend(flow_wire(&found, &after, &closed));
     found.extend(disk(&place.query()));
     let status = server.process.interrupt()?;
     ensure!(status.success(), "the system ended with {status}");
@@ -75,21 +88,33 @@ fn wait_until_stored(query: &Query, nginx: &Nginx) -> Result<()> {
     Ok(())
 }
 
-/// Bytes a record on the wire: of each table where the agent tells bytes by table.
-fn wire(before: &Telemetry, after: &Telemetry) -> Vec<Measurement> {
-    let grown = |name: &str, table: &str| {
-        let tag = format!("table=\"{table}\"");
-        sum(&after.agent, name, &tag).saturating_sub(sum(&before.agent, name, &tag)) as f64
-    };
-    [("wire_l7_bytes", "l7_flow_log"), ("wire_l4_bytes", "l4_flow_log")]
-        .into_iter()
-        .filter_map(|(id, table)| {
-            let rows = grown("agent_rows_acknowledged_total", table);
-            let bytes = grown("agent_sent_bytes_total", table);
-            let how = format!("`agent_sent_bytes_total` a row of {table}, {rows} rows, {LOAD}");
-            (rows > 0.0 && bytes > 0.0).then(|| Measurement::new(id, bytes / rows, how))
-        })
-        .collect()
+/// Bytes a request record on the wire: nearly all rows of that load are request records.
+fn wire(before: &Telemetry, after: &Telemetry) -> Option<Measurement> {
+    let (rows, bytes) = (grown(before, after, ROWS, ""), grown(before, after, BYTES, ""));
+    let requests = grown(before, after, ROWS, "l7_flow_log");
+    let how = format!(
+        "`{BYTES}` a row of all {rows} rows, {requests} of which are request records, {LOAD}"
+    );
+    (rows > 0.0).then(|| Measurement::new("wire_l7_bytes", bytes / rows, how))
+}
+
+/// Bytes a flow record on the wire: what the other rows do not account for.
+fn flow_wire(found: &[Measurement], before: &Telemetry, after: &Telemetry) -> Option<Measurement> {
+    let request_bytes = found.iter().find(|measurement| measurement.id == "wire_l7_bytes")?.value;
+    let (rows, bytes) = (grown(before, after, ROWS, ""), grown(before, after, BYTES, ""));
+    let flows = grown(before, after, ROWS, "l4_flow_log");
+    let others = (rows - flows) * request_bytes;
+    let how = format!(
+        "`{BYTES}` less {request_bytes:.1} for each of {} other rows, {flows} flow records, {} \
+         connections by wrk of one request each",
+        rows - flows,
+        FLOWS * 4
+    );
+    (flows > 0.0).then(|| Measurement::new("wire_l4_bytes", (bytes - others) / flows, how))
+}
+
+fn grown(before: &Telemetry, after: &Telemetry, name: &str, table: &str) -> f64 {
+    sum(&after.agent, name, table).saturating_sub(sum(&before.agent, name, table)) as f64
 }
 
 /// Bytes a row on disk, of each table.

@@ -53,10 +53,20 @@ impl Paced {
 
 /// wrk with four connections: `each` requests to `/ok` on every one, then it stops.
 pub fn wrk(address: &str, folder: &Path, each: u32) -> Result<()> {
+    wrk_with(address, folder, each, "keep-alive")
+}
+
+/// As [`wrk`], with a connection of its own for each request.
+pub fn wrk_closing(address: &str, folder: &Path, each: u32) -> Result<()> {
+    wrk_with(address, folder, each, "close")
+}
+
+fn wrk_with(address: &str, folder: &Path, each: u32, connection: &str) -> Result<()> {
     let script = folder.join("paced.lua");
     std::fs::write(&script, paced_script(each))?;
     let mut command = Command::new("wrk");
-    command.args(["--threads", "4", "--connections", "4", "--duration", "60s", "--script"]);
+    command.args(["--threads", "4", "--connections", "4", "--duration", "100s"]);
+    command.args(["--header", &format!("Connection: {connection}"), "--script"]);
     command.arg(&script).arg(format!("http://{address}/ok"));
     run_together(vec![command])
 }
