@@ -129,7 +129,7 @@ fn disk(query: &Query) -> Vec<Measurement> {
             let rows = query.rows(&sql).ok()?;
             let value = rows.first()?.first()?.as_f64()?;
             let count = rows.first()?.get(1)?.to_string();
-            let how = format!("`system.parts`, {count} rows, {LOAD}");
+            let how = format!("`system.parts`, {count} rows, both loads");
             Some(Measurement::new(id, value, how))
         })
         .collect()
