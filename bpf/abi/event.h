@@ -76,7 +76,7 @@ struct df_event {
 	df_u32 tid;    /* thread, in the first pid namespace */
 	df_s32 fd;     /* -1: none */
 	df_u64 mono_ns; /* CLOCK_MONOTONIC; sends: entry of the call, receives: its exit */
-	char comm[DF_COMM_BYTES];
+	char comm[DF_COMM_BYTES]; /* name of the process: its main thread's */
 };
 
 struct df_tuple {

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "../abi/limits.h"
 #include "bpf.bpf.h"
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -45,6 +46,8 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct task_struct *real_parent;
+	struct task_struct *group_leader;
+	char comm[DF_COMM_BYTES];
 	int pid;
 	int tgid;
 	int exit_code;

@@ -36,7 +36,7 @@ static __always_inline void fill_process(struct df_process *process, enum df_eve
 	int parent_tgid = 0;
 
 	fill_event(&process->event, kind, hook, pid_tgid, -1, bpf_ktime_get_ns());
-	bpf_get_current_comm(process->event.comm, sizeof(process->event.comm));
+	read_name(process->event.comm);
 	READ_FIELD(&parent, task, real_parent);
 	READ_FIELD(&parent_tgid, parent, tgid);
 	process->parent_tgid = parent_tgid;

@@ -71,11 +71,24 @@ static __always_inline void fill_event(struct df_event *event, enum df_event_kin
 	event->mono_ns = mono_ns;
 }
 
-/* Puts the thread's name into an event; reads it anew when it has got old. */
+/*
+ * Reads the process's name: that of its main thread. A process that is gone before user space can
+ * look has only this one; the calling thread's may be a pool's (dig: isc-net-0000).
+ */
+static __always_inline void read_name(char *name)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *leader = NULL;
+
+	READ_FIELD(&leader, task, group_leader);
+	READ_FIELD((char(*)[DF_COMM_BYTES])name, leader, comm);
+}
+
+/* Puts the process's name into an event; reads it anew when it has got old. */
 static __always_inline void fill_comm(struct df_event *event, struct thread *thread, u64 now_ns)
 {
 	if (unlikely(now_ns - thread->comm_ns > COMM_AGE_NS)) {
-		bpf_get_current_comm(thread->comm, sizeof(thread->comm));
+		read_name(thread->comm);
 		thread->comm_ns = now_ns;
 	}
 	__builtin_memcpy(event->comm, thread->comm, sizeof(event->comm));

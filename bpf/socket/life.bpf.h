@@ -13,7 +13,7 @@ static __always_inline void emit_socket(struct socket_entry *entry, enum df_even
 	struct df_socket record = {};
 
 	fill_event(&record.event, kind, hook, pid_tgid, fd, mono_ns);
-	bpf_get_current_comm(record.event.comm, sizeof(record.event.comm));
+	read_name(record.event.comm);
 	record.tuple = entry->tuple;
 	record.socket_id = entry->id;
 	record.result = result;

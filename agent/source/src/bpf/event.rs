@@ -116,7 +116,7 @@ pub enum Transport {
     Udp,
 }
 
-/// Name of a thread, at most 15 bytes.
+/// Name of a process, at most 15 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Comm([u8; abi::COMM_BYTES]);
 
@@ -159,7 +159,7 @@ pub struct Caller {
     pub mono_ns: u64,
     /// The same moment as nanoseconds since the Unix epoch.
     pub time_ns: u64,
-    /// Name of the thread.
+    /// Name of the process: that of its main thread.
     pub comm: Comm,
 }
 
