@@ -985,7 +985,7 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         path: "processors.request_log.tunning.payload_truncation",
-        default: "65536",
+        default: "131072",
         restart: false,
         used: true,
     },
