@@ -43,17 +43,19 @@ pub struct Seen {
 pub struct Lookup {
     edge: Option<Arc<Edge>>,
     complete: bool,
+    /// An end of this host has no owner yet.
+    awaits: bool,
     time_ns: u64,
 }
 
-/// An owner that was not found is looked for again after this.
-const RETRY_NS: u64 = 1_000_000_000;
+/// An owner that was not found is looked for again after this. unit ns
+const RETRY_NS: u64 = 100_000_000;
 
 impl Seen {
     /// The edge with the processes of both ends, as far as they are known at `now_ns`.
     pub fn edge(&self, owners: &Owners, now_ns: u64) -> Arc<Edge> {
         let mut lookup = self.lookup.borrow_mut();
-        let Lookup { edge, complete, time_ns } = &*lookup;
+        let Lookup { edge, complete, time_ns, .. } = &*lookup;
         if let Some(edge) = edge
             && (*complete || now_ns < time_ns.saturating_add(RETRY_NS))
         {
@@ -62,6 +64,8 @@ impl Seen {
         let client = self.owner(&self.client_owner, owners, self.client, self.server);
         let server = self.owner(&self.server_owner, owners, self.server, self.client);
         let complete = client.is_some() && server.is_some();
+        let missing = |found: &Option<Owner>, end| found.is_none() && owners.is_here(end);
+        let awaits = missing(&client, self.client) || missing(&server, self.server);
         let process = |owner: Option<Owner>| {
             owner
                 .map_or_else(Process::default, |owner| Process { id: owner.tgid, name: owner.name })
@@ -78,8 +82,13 @@ impl Seen {
             client: process(client),
             server: process(server),
         });
-        *lookup = Lookup { edge: Some(Arc::clone(&edge)), complete, time_ns: now_ns };
+        *lookup = Lookup { edge: Some(Arc::clone(&edge)), complete, awaits, time_ns: now_ns };
         edge
+    }
+
+    /// Whether the last look-up missed the owner of an end that is on this host.
+    pub fn awaits_owner(&self) -> bool {
+        self.lookup.borrow().awaits
     }
 
     fn owner(

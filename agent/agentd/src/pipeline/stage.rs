@@ -16,6 +16,9 @@ use super::seen::{Owners, Seen};
 
 /// Things that wait at once.
 const WAITING_MAX: usize = 65_536;
+/// Times that something waits for an owner on this host before it goes on without: on a host that
+/// lets the agent wait, BPF events come late too.
+const TURNS_MAX: u8 = 6;
 /// Rows of one batch.
 const BATCH_ROWS: usize = 4_096;
 
@@ -28,6 +31,8 @@ enum Found {
 #[derive(Debug)]
 struct Waiting {
     ready_ns: u64,
+    /// Times that it has waited in vain.
+    turns: u8,
     seen: Rc<Seen>,
     found: Found,
 }
@@ -86,7 +91,8 @@ impl Stage {
     /// Gives on what has waited long enough at `now_ns`.
     pub fn advance(&mut self, now_ns: u64) {
         while self.waiting.front().is_some_and(|waiting| waiting.ready_ns <= now_ns) {
-            self.give_on();
+            let turns_max = if now_ns == u64::MAX { 0 } else { TURNS_MAX };
+            self.give_on(now_ns, turns_max);
         }
     }
 
@@ -108,17 +114,24 @@ impl Stage {
 
     fn wait(&mut self, ready_ns: u64, seen: &Rc<Seen>, found: Found) {
         if self.waiting.len() >= WAITING_MAX {
-            self.give_on();
+            self.give_on(ready_ns, 0);
         }
-        self.waiting.push_back(Waiting { ready_ns, seen: Rc::clone(seen), found });
+        self.waiting.push_back(Waiting { ready_ns, turns: 0, seen: Rc::clone(seen), found });
         if self.settle_ns == 0 {
-            self.give_on();
+            self.give_on(ready_ns, 0);
         }
     }
 
-    fn give_on(&mut self) {
-        let Some(Waiting { ready_ns, seen, found }) = self.waiting.pop_front() else { return };
-        let edge = seen.edge(&self.owners, ready_ns);
+    fn give_on(&mut self, now_ns: u64, turns_max: u8) {
+        let Some(Waiting { turns, seen, found, .. }) = self.waiting.pop_front() else {
+            return;
+        };
+        let edge = seen.edge(&self.owners, now_ns);
+        if turns < turns_max && seen.awaits_owner() {
+            let ready_ns = now_ns.saturating_add(self.settle_ns);
+            self.waiting.push_back(Waiting { ready_ns, turns: turns + 1, seen, found });
+            return;
+        }
         match found {
             Found::Stat(stat) => self.meter.on_stat(&edge, seen.direction_score, &stat),
             Found::Record(record) => {
@@ -142,5 +155,75 @@ impl Stage {
             self.batches.push(Batch::new(Table::L4FlowLog, &self.flows));
             self.flows.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use metadata::{Connection, Owner, SocketTable};
+    use schema::{L7Protocol, ObservationPoint, SignalSource, TunnelType};
+
+    use super::*;
+
+    const SETTLE_NS: u64 = 150;
+
+    fn seen() -> Rc<Seen> {
+        Rc::new(Seen {
+            client: ([127, 0, 0, 1], 4000).into(),
+            server: ([127, 0, 0, 1], 80).into(),
+            protocol: 6,
+            signal_source: SignalSource::Packet,
+            point: ObservationPoint::Local,
+            nic: 1,
+            tunnel: TunnelType::None,
+            flow_id: 1,
+            direction_score: 255,
+            client_owner: None,
+            server_owner: None,
+            lookup: Default::default(),
+        })
+    }
+
+    fn stage(table: &Arc<SocketTable>) -> Stage {
+        let owners = Owners { table: Some(Arc::clone(table)), ..Owners::default() };
+        let mut stage = Stage::new(owners, SETTLE_NS);
+        let mut output = Output::default();
+        output.records.push(Record::new(L7Protocol::Http));
+        stage.take(0, &seen(), &mut output);
+        stage
+    }
+
+    #[test]
+    fn a_row_waits_for_owners_that_are_told_late() {
+        let table = Arc::new(SocketTable::new(16));
+        let mut stage = stage(&table);
+        assert!(stage.flush(SETTLE_NS, 0).is_empty(), "nobody is known yet");
+        let (client, server) = (seen().client, seen().server);
+        let owner = |name: &str| Owner { tgid: 7, name: name.into() };
+        table.insert(Connection { protocol: 6, local: client, remote: server }, owner("curl"));
+        table.insert(Connection { protocol: 6, local: server, remote: client }, owner("nginx"));
+        // The look-up before is remembered for a tenth of a second.
+        let batches = stage.flush(200_000_000, 0);
+        assert_eq!(batches.iter().map(|batch| batch.rows).sum::<usize>(), 1);
+        let mut text = String::new();
+        schema::json::write_lines(&batches[0], &mut text);
+        assert!(
+            text.contains("\"process_kname_0\":\"curl\",\"process_kname_1\":\"nginx\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_row_goes_on_without_owners_after_a_while_and_at_the_end() {
+        let table = Arc::new(SocketTable::new(16));
+        let rows = |batches: Vec<Batch>| batches.iter().map(|batch| batch.rows).sum::<usize>();
+        let mut waiting = stage(&table);
+        for turn in 1..=u64::from(TURNS_MAX) {
+            assert_eq!(rows(waiting.flush(SETTLE_NS * turn, 0)), 0, "turn {turn}");
+        }
+        assert_eq!(rows(waiting.flush(SETTLE_NS * (u64::from(TURNS_MAX) + 1), 0)), 1);
+        assert_eq!(rows(stage(&table).finish()), 1, "nothing is lost at the end");
     }
 }
