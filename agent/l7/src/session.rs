@@ -184,7 +184,7 @@ impl Pairing<'_> {
 
     /// A request. `tag` is given back by `expected_tag`.
     pub fn request(&mut self, key: Key, mut record: Box<Record>, tag: u64) {
-        self.stat(record.start_ns, &record.endpoint, StatKind::Request);
+        self.stat(record.start_ns, &record, StatKind::Request);
         let quiet = record.start_ns.saturating_sub(self.table.last_ns) >= QUIET_NS;
         self.table.last_ns = self.table.last_ns.max(record.start_ns);
         if quiet && self.table.suspect {
@@ -239,9 +239,9 @@ impl Pairing<'_> {
 
     /// A message that has no response: a session by itself.
     pub fn one_way(&mut self, mut record: Box<Record>) {
-        self.stat(record.start_ns, &record.endpoint, StatKind::Request);
+        self.stat(record.start_ns, &record, StatKind::Request);
         let kind = StatKind::Response { rrt_us: None, error: None };
-        self.stat(record.start_ns, &record.endpoint, kind);
+        self.stat(record.start_ns, &record, kind);
         record.kind = RecordType::Session;
         record.response_status = ResponseStatus::Ok;
         self.output.records.push(*record);
@@ -385,7 +385,7 @@ impl Pairing<'_> {
         let end_ns = response.mark.time_ns.max(record.start_ns);
         let duration_ns = end_ns - record.start_ns;
         let kind = StatKind::Response { rrt_us: Some(duration_ns / 1000), error: response.error() };
-        self.stat(end_ns, &record.endpoint, kind);
+        self.stat(end_ns, &record, kind);
         record.kind = RecordType::Session;
         record.duration_ns = Some(duration_ns);
         fill_response(&mut record, response, end_ns);
@@ -400,7 +400,7 @@ impl Pairing<'_> {
         };
         let time_ns = response.mark.time_ns;
         let kind = StatKind::Response { rrt_us: None, error: response.error() };
-        self.stat(time_ns, &record.endpoint, kind);
+        self.stat(time_ns, &record, kind);
         record.kind = RecordType::Response;
         record.start_ns = time_ns;
         record.is_tls = self.is_tls;
@@ -419,13 +419,13 @@ impl Pairing<'_> {
     }
 
     fn time_out(&mut self, record: Box<Record>, now_ns: u64) {
-        self.stat(now_ns, &record.endpoint, StatKind::Timeout);
+        self.stat(now_ns, &record, StatKind::Timeout);
         self.give_up(record, ResponseStatus::Timeout);
     }
 
     /// A request that the end of its conversation left without response.
     fn abandon(&mut self, record: Box<Record>, now_ns: u64) {
-        self.stat(now_ns.max(record.start_ns), &record.endpoint, StatKind::Timeout);
+        self.stat(now_ns.max(record.start_ns), &record, StatKind::Timeout);
         self.give_up(record, ResponseStatus::Unknown);
     }
 
@@ -451,13 +451,11 @@ impl Pairing<'_> {
         true
     }
 
-    fn stat(&mut self, time_ns: u64, endpoint: &Text, kind: StatKind) {
-        self.output.stats.push(Stat {
-            time_ns,
-            protocol: self.protocol,
-            endpoint: endpoint.clone(),
-            kind,
-        });
+    /// A stat of a record's protocol and endpoint: a protocol may mark some of its records as
+    /// another's (gRPC in HTTP/2).
+    fn stat(&mut self, time_ns: u64, record: &Record, kind: StatKind) {
+        let (protocol, endpoint) = (record.protocol, record.endpoint.clone());
+        self.output.stats.push(Stat { time_ns, protocol, endpoint, kind });
     }
 }
 

@@ -32,6 +32,8 @@ pub enum L7Protocol {
     Triple = 49,
     /// NetSign.
     Netsign = 50,
+    /// Apache Thrift binary and compact protocols.
+    Thrift = 51,
     /// MySQL and MariaDB client protocol.
     Mysql = 60,
     /// PostgreSQL frontend/backend protocol 3.
@@ -40,6 +42,10 @@ pub enum L7Protocol {
     Oracle = 62,
     /// Dameng.
     Dameng = 63,
+    /// Cassandra CQL native protocol.
+    Cassandra = 64,
+    /// Microsoft SQL Server's Tabular Data Stream.
+    Tds = 65,
     /// Redis RESP2 and RESP3.
     Redis = 80,
     /// MongoDB wire protocol.
@@ -70,6 +76,10 @@ pub enum L7Protocol {
     Tls = 121,
     /// ICMP echo.
     Ping = 122,
+    /// LDAP, RFC 4511.
+    Ldap = 123,
+    /// SMTP, RFC 5321.
+    Smtp = 124,
     /// Read by a plug-in.
     Custom = 127,
 }
@@ -91,10 +101,13 @@ impl L7Protocol {
         Self::Iso8583,
         Self::Triple,
         Self::Netsign,
+        Self::Thrift,
         Self::Mysql,
         Self::Postgresql,
         Self::Oracle,
         Self::Dameng,
+        Self::Cassandra,
+        Self::Tds,
         Self::Redis,
         Self::Mongodb,
         Self::Memcached,
@@ -110,6 +123,8 @@ impl L7Protocol {
         Self::Dns,
         Self::Tls,
         Self::Ping,
+        Self::Ldap,
+        Self::Smtp,
         Self::Custom,
     ];
 
@@ -135,10 +150,13 @@ impl L7Protocol {
             48 => Some(Self::Iso8583),
             49 => Some(Self::Triple),
             50 => Some(Self::Netsign),
+            51 => Some(Self::Thrift),
             60 => Some(Self::Mysql),
             61 => Some(Self::Postgresql),
             62 => Some(Self::Oracle),
             63 => Some(Self::Dameng),
+            64 => Some(Self::Cassandra),
+            65 => Some(Self::Tds),
             80 => Some(Self::Redis),
             81 => Some(Self::Mongodb),
             82 => Some(Self::Memcached),
@@ -154,6 +172,8 @@ impl L7Protocol {
             120 => Some(Self::Dns),
             121 => Some(Self::Tls),
             122 => Some(Self::Ping),
+            123 => Some(Self::Ldap),
+            124 => Some(Self::Smtp),
             127 => Some(Self::Custom),
             _ => None,
         }
@@ -176,10 +196,13 @@ impl L7Protocol {
             Self::Iso8583 => "ISO8583",
             Self::Triple => "Triple",
             Self::Netsign => "NetSign",
+            Self::Thrift => "Thrift",
             Self::Mysql => "MySQL",
             Self::Postgresql => "PostgreSQL",
             Self::Oracle => "Oracle",
             Self::Dameng => "Dameng",
+            Self::Cassandra => "Cassandra",
+            Self::Tds => "TDS",
             Self::Redis => "Redis",
             Self::Mongodb => "MongoDB",
             Self::Memcached => "Memcached",
@@ -195,6 +218,8 @@ impl L7Protocol {
             Self::Dns => "DNS",
             Self::Tls => "TLS",
             Self::Ping => "Ping",
+            Self::Ldap => "LDAP",
+            Self::Smtp => "SMTP",
             Self::Custom => "Custom",
         }
     }

@@ -101,10 +101,13 @@ export const PROTOCOLS = {
   48: "ISO8583",
   49: "Triple",
   50: "NetSign",
+  51: "Thrift",
   60: "MySQL",
   61: "PostgreSQL",
   62: "Oracle",
   63: "Dameng",
+  64: "Cassandra",
+  65: "TDS",
   80: "Redis",
   81: "MongoDB",
   82: "Memcached",
@@ -120,6 +123,8 @@ export const PROTOCOLS = {
   120: "DNS",
   121: "TLS",
   122: "Ping",
+  123: "LDAP",
+  124: "SMTP",
   127: "Custom",
 };
 
