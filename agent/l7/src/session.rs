@@ -76,6 +76,8 @@ pub(crate) struct SessionTable {
     /// Requests before those that were given up: their responses are still to come.
     expired: u64,
     by_id: BTreeMap<u64, Waiting>,
+    /// Start and id of what was put into `by_id`, oldest first; some of it is there no more.
+    ages: VecDeque<(u64, u64)>,
     held: VecDeque<(Key, Response)>,
     /// A response came while more than one request was under way.
     pipelined: bool,
@@ -86,6 +88,9 @@ pub(crate) struct SessionTable {
 
 /// Responses that may wait for their requests.
 const HELD_RESPONSES: usize = 64;
+
+/// A response seen so much before its request is that of another. unit ns
+const SKEW_NS: u64 = 10_000;
 
 /// A conversation without a message for so long has nothing under way. unit ns
 const QUIET_NS: u64 = 200_000_000;
@@ -182,6 +187,16 @@ impl Pairing<'_> {
         self.table.by_id.range(range).next().map(|(id, _)| *id)
     }
 
+    /// The last id in `range` that a request waits under.
+    pub fn last_waiting_id(&self, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+        self.table.by_id.range(range).next_back().map(|(id, _)| *id)
+    }
+
+    /// The request that waits under an id.
+    pub fn waiting(&mut self, id: u64) -> Option<&mut Record> {
+        self.table.by_id.get_mut(&id).map(|waiting| &mut *waiting.record)
+    }
+
     /// A request. `tag` is given back by `expected_tag`.
     pub fn request(&mut self, key: Key, mut record: Box<Record>, tag: u64) {
         self.stat(record.start_ns, &record, StatKind::Request);
@@ -214,6 +229,7 @@ impl Pairing<'_> {
                 self.table.by_order.push_back(waiting);
             }
             Key::Id(id) => {
+                self.note_age(waiting.record.start_ns, id);
                 self.table.by_id.insert(id, waiting);
             }
         }
@@ -376,7 +392,13 @@ impl Pairing<'_> {
             }
             Key::Id(_) => {
                 let place = self.table.held.iter().position(|(held, _)| *held == key)?;
-                self.table.held.remove(place).map(|(_, response)| response)
+                let (_, response) = self.table.held.remove(place)?;
+                if response.mark.time_ns.saturating_add(SKEW_NS) >= start_ns {
+                    return Some(response);
+                }
+                // Ids are used again: it answered a request that was not seen.
+                self.lone_response(response);
+                None
             }
         }
     }
@@ -442,13 +464,26 @@ impl Pairing<'_> {
             self.give_up(waiting.record, ResponseStatus::Unknown);
             return true;
         }
-        let oldest =
-            self.table.by_id.iter().min_by_key(|(id, waiting)| (waiting.record.start_ns, **id));
-        let Some(id) = oldest.map(|(id, _)| *id) else { return false };
-        if let Some(waiting) = self.table.by_id.remove(&id) {
-            self.give_up(waiting.record, ResponseStatus::Unknown);
+        while let Some((start_ns, id)) = self.table.ages.pop_front() {
+            let found = self.table.by_id.get(&id);
+            if found.is_some_and(|waiting| waiting.record.start_ns == start_ns) {
+                self.let_go(id);
+                return true;
+            }
         }
-        true
+        false
+    }
+
+    /// Remembers the age of a request with an id; forgets those of requests that are gone when
+    /// they are the most.
+    fn note_age(&mut self, start_ns: u64, id: u64) {
+        let SessionTable { ages, by_id, .. } = &mut *self.table;
+        if ages.len() >= 2 * by_id.len() + 64 {
+            ages.retain(|(start_ns, id)| {
+                by_id.get(id).is_some_and(|waiting| waiting.record.start_ns == *start_ns)
+            });
+        }
+        ages.push_back((start_ns, id));
     }
 
     /// A stat of a record's protocol and endpoint: a protocol may mark some of its records as

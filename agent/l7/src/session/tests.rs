@@ -4,7 +4,10 @@ use super::*;
 
 /// Drives a pairing: `q<id>`/`p<id>` by id, `q`/`p` by order, `!` a loss; one µs each, `_` 300 ms.
 fn run(script: &str) -> String {
-    let config = Config::live();
+    run_with(&Config::live(), script)
+}
+
+fn run_with(config: &Config, script: &str) -> String {
     let (mut table, mut output) = (SessionTable::default(), Output::default());
     let mut drops = DropCounts::default();
     let mut time_ns = 1_000_000_000;
@@ -13,7 +16,7 @@ fn run(script: &str) -> String {
         let mut pairing = Pairing {
             table: &mut table,
             output: &mut output,
-            config: &config,
+            config,
             drops: &mut drops,
             sessions_elsewhere: 0,
             protocol: L7Protocol::Redis,
@@ -64,6 +67,17 @@ fn by_id() {
     assert_eq!(run("q7 q7 p7"), "1- 2-3");
     assert_eq!(run("p9 q9"), "2-2");
     assert_eq!(run("q7 p8 f"), "-2 1-");
+    // The response to another request with the same id, which was not seen.
+    assert_eq!(run("p9 _ q9 f"), "-1 2-");
+}
+
+#[test]
+fn the_oldest_goes_at_a_bound() {
+    let mut config = Config::live();
+    config.limits.conversation_sessions = 3;
+    assert_eq!(run_with(&config, "q1 q2 q3 p1 q1 q4 q5 q6 p1 f"), "1-4 2- 3- 5- -9 6- 7- 8-");
+    let many: String = (0..300).map(|id| format!("q{id} p{id} ")).collect();
+    assert_eq!(run_with(&config, &many).split(' ').filter(|one| one.ends_with('-')).count(), 0);
 }
 
 #[test]
