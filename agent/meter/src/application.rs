@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use l7::{ErrorSide, Stat, StatKind};
+use l7::Stat;
 use schema::{L7Protocol, SignalSource, Text, application, application_map};
 
 use crate::edge::{Addresses, Edge};
 use crate::point::End;
+use crate::requests::RequestSum;
 use crate::window::{Document, Sum};
 
 /// Key of an `application_map` document.
@@ -23,14 +24,7 @@ pub struct ApplicationKey {
 /// Sums of requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApplicationSum {
-    request: u32,
-    response: u32,
-    client_error: u32,
-    server_error: u32,
-    timeout: u32,
-    rrt_sum_us: u64,
-    rrt_count: u64,
-    rrt_max_us: u32,
+    requests: RequestSum,
     direction_score: u8,
 }
 
@@ -38,37 +32,13 @@ impl ApplicationSum {
     /// Counts one event; `direction_score` is that of its flow.
     pub fn count(&mut self, stat: &Stat, direction_score: u8) {
         self.direction_score = self.direction_score.max(direction_score);
-        match stat.kind {
-            StatKind::Request => self.request += 1,
-            StatKind::Timeout => self.timeout += 1,
-            StatKind::Response { rrt_us, error } => {
-                self.response += 1;
-                match error {
-                    Some(ErrorSide::Client) => self.client_error += 1,
-                    Some(ErrorSide::Server) => self.server_error += 1,
-                    None => {}
-                }
-                if let Some(rrt_us) = rrt_us {
-                    self.rrt_sum_us += rrt_us;
-                    self.rrt_count += 1;
-                    self.rrt_max_us =
-                        self.rrt_max_us.max(u32::try_from(rrt_us).unwrap_or(u32::MAX));
-                }
-            }
-        }
+        self.requests.count(stat);
     }
 }
 
 impl Sum for ApplicationSum {
     fn join(&mut self, other: &Self) {
-        self.request += other.request;
-        self.response += other.response;
-        self.client_error += other.client_error;
-        self.server_error += other.server_error;
-        self.timeout += other.timeout;
-        self.rrt_sum_us += other.rrt_sum_us;
-        self.rrt_count += other.rrt_count;
-        self.rrt_max_us = self.rrt_max_us.max(other.rrt_max_us);
+        self.requests.join(&other.requests);
         self.direction_score = self.direction_score.max(other.direction_score);
     }
 }
@@ -100,15 +70,15 @@ pub fn map_row(document: &Document<ApplicationKey, ApplicationSum>) -> applicati
         process_id_1: edge.server.id,
         process_kname_0: edge.client.name.clone(),
         process_kname_1: edge.server.name.clone(),
-        request: sum.request,
-        response: sum.response,
-        client_error: sum.client_error,
-        server_error: sum.server_error,
-        timeout: sum.timeout,
-        error: sum.client_error + sum.server_error,
-        rrt_sum: sum.rrt_sum_us as f64,
-        rrt_count: sum.rrt_count,
-        rrt_max: sum.rrt_max_us,
+        request: sum.requests.requests,
+        response: sum.requests.responses,
+        client_error: sum.requests.client_errors,
+        server_error: sum.requests.server_errors,
+        timeout: sum.requests.timeouts,
+        error: sum.requests.errors(),
+        rrt_sum: sum.requests.rrt.sum_us as f64,
+        rrt_count: sum.requests.rrt.count,
+        rrt_max: sum.requests.rrt.max_us,
         direction_score: sum.direction_score,
     }
 }
@@ -157,15 +127,15 @@ pub fn single_row(document: &Document<SingleKey, ApplicationSum>) -> application
         app_instance: Text::default(),
         process_id: key.end.process.id,
         process_kname: key.end.process.name.clone(),
-        request: sum.request,
-        response: sum.response,
-        client_error: sum.client_error,
-        server_error: sum.server_error,
-        timeout: sum.timeout,
-        error: sum.client_error + sum.server_error,
-        rrt_sum: sum.rrt_sum_us as f64,
-        rrt_count: sum.rrt_count,
-        rrt_max: sum.rrt_max_us,
+        request: sum.requests.requests,
+        response: sum.requests.responses,
+        client_error: sum.requests.client_errors,
+        server_error: sum.requests.server_errors,
+        timeout: sum.requests.timeouts,
+        error: sum.requests.errors(),
+        rrt_sum: sum.requests.rrt.sum_us as f64,
+        rrt_count: sum.requests.rrt.count,
+        rrt_max: sum.requests.rrt.max_us,
         direction_score: sum.direction_score,
     }
 }

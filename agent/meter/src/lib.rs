@@ -9,11 +9,13 @@ mod edge;
 mod meter;
 mod network;
 mod point;
+mod requests;
 mod window;
 
 pub use edge::{Edge, Process};
 pub use meter::Meter;
 pub use network::{Latency, NetworkSum, Traffic};
+pub use requests::RequestSum;
 
 /// `capture_network_type_id` of everything captured on a host: the cloud network.
 pub const CLOUD_NETWORK: u8 = 3;

@@ -31,7 +31,7 @@ impl Meter {
         let second = stat.time_ns / NS_A_SECOND;
         self.applications.sum(second, key).count(stat, direction_score);
         if edge.signal_source == SignalSource::Packet {
-            self.networks.sum(second, NetworkKey { edge: Arc::clone(edge) }).count_stat(stat);
+            self.networks.sum(second, NetworkKey { edge: Arc::clone(edge) }).requests.count(stat);
         }
     }
 

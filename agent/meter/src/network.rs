@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use l7::{ErrorSide, Stat, StatKind};
 use schema::{CloseType, SignalSource, Text, network, network_map};
 
 use crate::edge::{Addresses, Edge};
 use crate::point::End;
+use crate::requests::RequestSum;
 use crate::window::{Document, Sum};
 
 /// Key of a `network_map` document.
@@ -126,22 +126,12 @@ pub struct NetworkSum {
     pub srt: Latency,
     /// Application response time.
     pub art: Latency,
-    /// Request response time.
-    pub rrt: Latency,
     /// Client idle time.
     pub cit: Latency,
     /// Flows that ended, by `CloseType::id`.
     pub closed: [u32; 21],
-    /// Requests.
-    pub l7_request: u32,
-    /// Responses.
-    pub l7_response: u32,
-    /// Responses that blame the client.
-    pub l7_client_error: u32,
-    /// Responses that blame the server.
-    pub l7_server_error: u32,
-    /// Requests without a response.
-    pub l7_timeout: u32,
+    /// Requests and what became of them.
+    pub requests: RequestSum,
 }
 
 impl NetworkSum {
@@ -150,26 +140,6 @@ impl NetworkSum {
         self.closed_flow += 1;
         if let Some(count) = self.closed.get_mut(usize::from(close.id())) {
             *count += 1;
-        }
-    }
-
-    /// Counts a request, response or timeout.
-    pub fn count_stat(&mut self, stat: &Stat) {
-        match stat.kind {
-            StatKind::Request => self.l7_request += 1,
-            StatKind::Timeout => self.l7_timeout += 1,
-            StatKind::Response { rrt_us, error } => {
-                self.l7_response += 1;
-                match error {
-                    Some(ErrorSide::Client) => self.l7_client_error += 1,
-                    Some(ErrorSide::Server) => self.l7_server_error += 1,
-                    None => {}
-                }
-                if let Some(rrt_us) = rrt_us {
-                    let max_us = u32::try_from(rrt_us).unwrap_or(u32::MAX);
-                    self.rrt.join(&Latency { sum_us: rrt_us, count: 1, max_us });
-                }
-            }
         }
     }
 
@@ -195,16 +165,11 @@ impl Sum for NetworkSum {
         self.rtt_server.join(&other.rtt_server);
         self.srt.join(&other.srt);
         self.art.join(&other.art);
-        self.rrt.join(&other.rrt);
         self.cit.join(&other.cit);
         for (closed, more) in self.closed.iter_mut().zip(other.closed) {
             *closed += more;
         }
-        self.l7_request += other.l7_request;
-        self.l7_response += other.l7_response;
-        self.l7_client_error += other.l7_client_error;
-        self.l7_server_error += other.l7_server_error;
-        self.l7_timeout += other.l7_timeout;
+        self.requests.join(&other.requests);
     }
 }
 
@@ -240,8 +205,8 @@ macro_rules! row {
                 Period::Second => sum.flow_load_second,
                 Period::Minute => sum.flow_load_minute,
             },
-            l7_request: sum.l7_request,
-            l7_response: sum.l7_response,
+            l7_request: sum.requests.requests,
+            l7_response: sum.requests.responses,
             syn_count: sum.syn_count,
             synack_count: sum.synack_count,
             retrans_tx: sum.tx.retrans,
@@ -267,9 +232,9 @@ macro_rules! row {
             art_sum: sum.art.sum_us as f64,
             art_count: sum.art.count,
             art_max: sum.art.max_us,
-            rrt_sum: sum.rrt.sum_us as f64,
-            rrt_count: sum.rrt.count,
-            rrt_max: sum.rrt.max_us,
+            rrt_sum: sum.requests.rrt.sum_us as f64,
+            rrt_count: sum.requests.rrt.count,
+            rrt_max: sum.requests.rrt.max_us,
             cit_sum: sum.cit.sum_us as f64,
             cit_count: sum.cit.count,
             cit_max: sum.cit.max_us,
@@ -290,10 +255,10 @@ macro_rules! row {
             tcp_establish_fail: closed(CLIENT_ESTABLISH_FAIL) + closed(SERVER_ESTABLISH_FAIL),
             tcp_transfer_fail: closed(TRANSFER_FAIL),
             tcp_rst_fail: closed(RESET_FAIL),
-            l7_client_error: sum.l7_client_error.into(),
-            l7_server_error: sum.l7_server_error.into(),
-            l7_timeout: sum.l7_timeout.into(),
-            l7_error: (sum.l7_client_error + sum.l7_server_error).into(),
+            l7_client_error: sum.requests.client_errors.into(),
+            l7_server_error: sum.requests.server_errors.into(),
+            l7_timeout: sum.requests.timeouts.into(),
+            l7_error: sum.requests.errors().into(),
         }
     }};
 }

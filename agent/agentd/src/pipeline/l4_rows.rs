@@ -1,8 +1,7 @@
 //! Rows of the flow log.
 
 use flow::{Delay, FlowReport};
-use l7::{ErrorSide, Stat, StatKind};
-use meter::Edge;
+use meter::{Edge, RequestSum};
 use schema::l4_flow_log::Row;
 use schema::{L7Protocol, SignalSource, Text, TunnelType};
 use wire::Tunnel;
@@ -17,21 +16,15 @@ const US_A_SECOND: u64 = 1_000_000;
 pub struct Requests {
     protocol: Option<L7Protocol>,
     domain: Text,
-    requests: u32,
-    responses: u32,
-    client_errors: u32,
-    server_errors: u32,
-    timeouts: u32,
-    rrt_sum_us: u64,
-    rrt_count: u32,
-    rrt_max_us: u32,
+    sum: RequestSum,
 }
 
 impl Requests {
     /// Counts what a conversation yielded.
     pub fn count(&mut self, output: &l7::Output) {
         for stat in &output.stats {
-            self.count_stat(stat);
+            self.protocol = Some(stat.protocol);
+            self.sum.count(stat);
         }
         if let Some(record) =
             output.records.iter().rfind(|record| !record.request_domain.is_empty())
@@ -40,31 +33,10 @@ impl Requests {
         }
     }
 
-    fn count_stat(&mut self, stat: &Stat) {
-        self.protocol = Some(stat.protocol);
-        match stat.kind {
-            StatKind::Request => self.requests += 1,
-            StatKind::Timeout => self.timeouts += 1,
-            StatKind::Response { rrt_us, error } => {
-                self.responses += 1;
-                match error {
-                    Some(ErrorSide::Client) => self.client_errors += 1,
-                    Some(ErrorSide::Server) => self.server_errors += 1,
-                    None => {}
-                }
-                if let Some(rrt_us) = rrt_us {
-                    self.rrt_sum_us += rrt_us;
-                    self.rrt_count += 1;
-                    self.rrt_max_us =
-                        self.rrt_max_us.max(u32::try_from(rrt_us).unwrap_or(u32::MAX));
-                }
-            }
-        }
-    }
-
     /// Gives out what was counted; protocol and domain are kept.
     pub fn take(&mut self) -> Self {
-        let kept = Self { protocol: self.protocol, domain: self.domain.clone(), ..Self::default() };
+        let (protocol, domain) = (self.protocol, self.domain.clone());
+        let kept = Self { protocol, domain, sum: RequestSum::default() };
         std::mem::replace(self, kept)
     }
 }
@@ -155,8 +127,8 @@ pub fn row(report: &FlowReport, edge: &Edge, requests: &Requests) -> Row {
         total_packet_rx: report.total_packet_rx,
         total_byte_tx: report.total_byte_tx,
         total_byte_rx: report.total_byte_rx,
-        l7_request: requests.requests,
-        l7_response: requests.responses,
+        l7_request: requests.sum.requests,
+        l7_response: requests.sum.responses,
         l7_parse_failed: 0,
         rtt: c.rtt.max_us,
         rtt_client: c.rtt_client.max_us,
@@ -168,9 +140,9 @@ pub fn row(report: &FlowReport, edge: &Edge, requests: &Requests) -> Row {
         art_sum: sum_us(&c.art),
         art_count: c.art.count,
         art_max: c.art.max_us,
-        rrt_sum: requests.rrt_sum_us,
-        rrt_count: requests.rrt_count,
-        rrt_max: requests.rrt_max_us,
+        rrt_sum: requests.sum.rrt.sum_us,
+        rrt_count: u32::try_from(requests.sum.rrt.count).unwrap_or(u32::MAX),
+        rrt_max: requests.sum.rrt.max_us,
         cit_sum: c.cit.sum_us(),
         cit_count: c.cit.count,
         cit_max: c.cit.max_us,
@@ -182,10 +154,10 @@ pub fn row(report: &FlowReport, edge: &Edge, requests: &Requests) -> Row {
         synack_count: c.synack_count,
         retrans_syn: c.retrans_syn,
         retrans_synack: c.retrans_synack,
-        l7_client_error: requests.client_errors,
-        l7_server_error: requests.server_errors,
-        l7_server_timeout: requests.timeouts,
-        l7_error: requests.client_errors + requests.server_errors,
+        l7_client_error: requests.sum.client_errors,
+        l7_server_error: requests.sum.server_errors,
+        l7_server_timeout: requests.sum.timeouts,
+        l7_error: requests.sum.errors(),
         ooo_tx: c.ooo_tx,
         ooo_rx: c.ooo_rx,
         fin_count: c.fin_count,
