@@ -31,27 +31,86 @@ fn captures(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Texts that the peer's result states, as the scoring script takes them.
+/// Names of texts in the peer's debug form.
+const TEXTS: [&str; 29] = [
+    "method",
+    "path",
+    "host",
+    "topic_name",
+    "publish_topic",
+    "group_id",
+    "client_id",
+    "service_name",
+    "method_name",
+    "request",
+    "request_type",
+    "error",
+    "err_msg",
+    "op_code_name",
+    "req_code_name",
+    "ext_topic",
+    "ext_group",
+    "remark",
+    "exception",
+    "endpoint",
+    "user_agent",
+    "command",
+    "vhost",
+    "exchange",
+    "queue",
+    "routing_key",
+    "subject",
+    "topic",
+    "field",
+];
+
+/// Names of numbers in the peer's debug form.
+const NUMBERS: [&str; 7] = [
+    "request_id",
+    "correlation_id",
+    "status_code",
+    "opaque",
+    "stream_id",
+    "resp_code",
+    "server_error_code",
+];
+
+/// Names of texts in the peer's JSON form.
+const JSON_TEXTS: [&str; 6] = [
+    "request_resource",
+    "endpoint",
+    "response_execption",
+    "request_type",
+    "request_domain",
+    "span_id",
+];
+
+/// Facts that the peer's result states, as the scoring script takes them.
 fn facts(result: &str) -> Vec<String> {
     let mut facts = Vec::new();
     for line in result.lines() {
         if line.starts_with('{') {
-            for key in ["request_resource", "endpoint", "response_execption", "request_type"] {
-                facts.extend(json_text(line, key));
-            }
+            facts.extend(JSON_TEXTS.iter().filter_map(|key| json_text(line, key)));
             for key in ["request_id", "sql_affected_rows"] {
                 facts.extend(json_number(line, key));
             }
             continue;
         }
-        for key in ["method", "path", "host", "request", "request_type", "error", "endpoint"] {
-            facts.extend(debug_text(line, key));
+        for key in TEXTS {
+            facts.extend(debug_values(line, key).filter_map(quoted));
         }
-        for place in line.match_indices("PrioField { prio: ").map(|(at, _)| at) {
-            facts.extend(debug_text(&line[place..], "field"));
+        for key in NUMBERS {
+            facts.extend(debug_values(line, key).filter_map(digits));
+        }
+        if let Some((_, rest)) =
+            line.split_once("MemcachedInfo ").and_then(|(_, rest)| rest.split_once(" request: "))
+        {
+            facts
+                .extend(rest.split_once(" req_size").map(|(request, _)| request.trim().to_owned()));
         }
     }
-    facts.retain(|fact| !matches!(fact.as_str(), "" | "0" | "None" | "null"));
+    let nothing = ["", "0", "None", "null", "_RequestHeader", "_ResponseHeader"];
+    facts.retain(|fact| !nothing.contains(&fact.as_str()));
     facts.sort();
     facts.dedup();
     facts
@@ -85,11 +144,38 @@ fn json_number(line: &str, key: &str) -> Option<String> {
     (!digits.is_empty()).then_some(digits)
 }
 
-fn debug_text(line: &str, key: &str) -> Option<String> {
-    let start = line.find(&format!(" {key}: "))? + key.len() + 3;
-    let rest = line[start..].strip_prefix("Some(").unwrap_or(&line[start..]);
-    let rest = rest.strip_prefix('"')?;
-    Some(rest[..rest.find('"')?].to_owned())
+/// What stands after each `key: ` or `key: Some(`.
+fn debug_values<'a>(line: &'a str, key: &'a str) -> impl Iterator<Item = &'a str> {
+    line.match_indices(key).filter_map(move |(at, _)| {
+        let before = line[..at].chars().next_back();
+        let is_word = before.is_some_and(|char| char.is_alphanumeric() || char == '_');
+        let rest = line[at + key.len()..].strip_prefix(": ").filter(|_| !is_word)?;
+        Some(rest.strip_prefix("Some(").unwrap_or(rest))
+    })
+}
+
+/// A quoted text at the front, as Rust escapes it.
+fn quoted(rest: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut chars = rest.strip_prefix('"')?.chars();
+    loop {
+        match chars.next()? {
+            '"' => return Some(text),
+            '\\' => match chars.next()? {
+                'n' => text.push('\n'),
+                't' => text.push('\t'),
+                'r' => text.push('\r'),
+                '0' => text.push('\0'),
+                other => text.push(other),
+            },
+            other => text.push(other),
+        }
+    }
+}
+
+fn digits(rest: &str) -> Option<String> {
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then_some(digits)
 }
 
 fn shown(record: &Record) -> String {
@@ -110,7 +196,9 @@ fn shown(record: &Record) -> String {
         &record.x_request_id_0,
         &record.x_request_id_1,
     ];
-    texts.map(|text| text.to_string()).join("\0") + "\0" + &numbers
+    let attributes = record.attributes.iter().map(|(_, value)| value);
+    let texts: Vec<&str> = texts.into_iter().chain(attributes).map(|text| &**text).collect();
+    texts.join("\0") + "\0" + &numbers
 }
 
 #[test]
