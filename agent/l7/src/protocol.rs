@@ -193,4 +193,5 @@ protocols! {
     Mysql: crate::mysql::Mysql,
     Postgresql: crate::postgresql::Postgresql,
     Dns: crate::dns::Dns,
+    Mongodb: crate::mongodb::Mongodb,
 }

@@ -244,6 +244,9 @@ impl L7Protocol {
 
     /// Whether this version has a parser for it.
     pub const fn has_parser(self) -> bool {
-        matches!(self, Self::Http | Self::Mysql | Self::Postgresql | Self::Redis | Self::Dns)
+        matches!(
+            self,
+            Self::Http | Self::Mysql | Self::Postgresql | Self::Redis | Self::Mongodb | Self::Dns
+        )
     }
 }
