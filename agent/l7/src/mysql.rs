@@ -21,8 +21,9 @@ use std::collections::BTreeMap;
 
 use schema::{L7Protocol, Text};
 
+use crate::inflate::Inflater;
 pub(crate) use crate::mysql::command::is_statement;
-use crate::mysql::compression::{Compressed, Inflater};
+use crate::mysql::compression::Compressed;
 use crate::mysql::packet::Packet;
 use crate::mysql::response::Answering;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};

@@ -6,6 +6,7 @@
 //! depends on hashing.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::RangeInclusive;
 
 use schema::{L7Protocol, RecordType, ResponseStatus, Text};
 
@@ -182,18 +183,18 @@ impl Pairing<'_> {
         self.table.by_order.front_mut().map(|waiting| &mut *waiting.record)
     }
 
-    /// The tag of the request that waits under an id.
-    pub fn waiting_tag(&self, id: u64) -> Option<u64> {
-        self.table.by_id.get(&id).map(|waiting| waiting.tag)
-    }
-
     /// An id in `range` that a request waits under.
-    pub fn waiting_id(&self, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    pub fn waiting_id(&self, range: RangeInclusive<u64>) -> Option<u64> {
         self.table.by_id.range(range).next().map(|(id, _)| *id)
     }
 
+    /// The ids in `range` that requests wait under.
+    pub fn waiting_ids(&self, range: RangeInclusive<u64>) -> impl Iterator<Item = u64> {
+        self.table.by_id.range(range).map(|(id, _)| *id)
+    }
+
     /// The last id in `range` that a request waits under.
-    pub fn last_waiting_id(&self, range: std::ops::RangeInclusive<u64>) -> Option<u64> {
+    pub fn last_waiting_id(&self, range: RangeInclusive<u64>) -> Option<u64> {
         self.table.by_id.range(range).next_back().map(|(id, _)| *id)
     }
 
@@ -202,7 +203,7 @@ impl Pairing<'_> {
         self.table.by_id.get_mut(&id).map(|waiting| &mut *waiting.record)
     }
 
-    /// A request. `tag` is given back by `expected_tag` and `waiting_tag`.
+    /// A request. `tag` is given back by `expected_tag`.
     pub fn request(&mut self, key: Key, mut record: Box<Record>, tag: u64) {
         self.stat(record.start_ns, &record, StatKind::Request);
         let quiet = record.start_ns.saturating_sub(self.table.last_ns) >= QUIET_NS;
@@ -272,6 +273,13 @@ impl Pairing<'_> {
     pub fn let_go(&mut self, id: u64) {
         if let Some(waiting) = self.table.by_id.remove(&id) {
             self.give_up(waiting.record, ResponseStatus::Unknown);
+        }
+    }
+
+    /// Lets the requests with an id in `range` go.
+    pub fn let_go_all(&mut self, range: RangeInclusive<u64>) {
+        while let Some(id) = self.waiting_id(range.clone()) {
+            self.let_go(id);
         }
     }
 

@@ -52,19 +52,26 @@ pub(crate) fn trace(config: &TraceConfig, statement: &[u8], context: &mut TraceC
             continue;
         };
         rest = after;
-        for pair in comment.split(|byte| *byte == b',') {
-            let Some(at) = pair.iter().position(|byte| matches!(byte, b'=' | b':')) else {
-                continue;
-            };
-            let strip = |text: &[u8]| -> Vec<u8> {
-                let quotes = |byte: &u8| matches!(byte, b'\'' | b'"' | b' ' | b'\t' | b'\r');
-                let start = text.iter().position(|byte| !quotes(byte)).unwrap_or(text.len());
-                let end = text.iter().rposition(|byte| !quotes(byte)).map_or(start, |at| at + 1);
-                text[start..end].to_vec()
-            };
-            context.header(config, &strip(&pair[..at]), &strip(&pair[at + 1..]));
-        }
+        trace_pairs(config, comment, context);
     }
+}
+
+/// Takes trace context from the text of a comment: `name='value',name: value`.
+pub(crate) fn trace_pairs(config: &TraceConfig, comment: &[u8], context: &mut TraceContext) {
+    for pair in comment.split(|byte| *byte == b',') {
+        let Some(at) = pair.iter().position(|byte| matches!(byte, b'=' | b':')) else {
+            continue;
+        };
+        context.header(config, unquoted(&pair[..at]), unquoted(&pair[at + 1..]));
+    }
+}
+
+/// A name or value without what stands around it.
+fn unquoted(text: &[u8]) -> &[u8] {
+    let is_around = |byte: &u8| matches!(byte, b'\'' | b'"' | b' ' | b'\t' | b'\r');
+    let start = text.iter().position(|byte| !is_around(byte)).unwrap_or(text.len());
+    let end = text.iter().rposition(|byte| !is_around(byte)).map_or(start, |at| at + 1);
+    &text[start..end]
 }
 
 const INSERT_WORDS: [&str; 7] =

@@ -246,7 +246,13 @@ impl L7Protocol {
     pub const fn has_parser(self) -> bool {
         matches!(
             self,
-            Self::Http | Self::Mysql | Self::Postgresql | Self::Redis | Self::Kafka | Self::Dns
+            Self::Http
+                | Self::Mysql
+                | Self::Postgresql
+                | Self::Redis
+                | Self::Mongodb
+                | Self::Amqp
+                | Self::Dns
         )
     }
 }

@@ -128,7 +128,7 @@ fn what_is_no_protocol_of_ours_is_left_alone() {
     for time_ms in 0..10 {
         conversation.on_segment(
             &mut shared,
-            &segment(time_ms, C, b"\x16\x03\x01\x02\0\x01"),
+            &segment(time_ms, C, b"SSH-2.0-OpenSSH_9.2p1\r\n"),
             &mut out,
         );
     }

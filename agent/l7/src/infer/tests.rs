@@ -75,8 +75,7 @@ fn pieces_too_short_to_tell() {
 #[test]
 fn others_are_none_of_ours() {
     let none = |bytes: &[u8]| assert_eq!(decide(false, &[(true, bytes); 5]), "none", "{bytes:?}");
-    let tls: &[u8] = b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03";
-    none(tls);
+    none(b"RFB 003.008\n\x01\x02\x10\0\0\0\0");
     none(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     none(b"SSH-2.0-OpenSSH_9.2\r\n");
     none(b"OPTIONS rtsp://a/b RTSP/1.0\r\n\r\n");

@@ -3,9 +3,6 @@
 //! In: compressed packets. Out: their plain bytes, chunk by chunk. Never: a whole packet inflated
 //! at once.
 
-use miniz_oxide::inflate::stream::{InflateState, inflate};
-use miniz_oxide::{DataFormat, MZFlush, MZStatus};
-
 use crate::bytes::Reader;
 use crate::mysql::Frame;
 use crate::protocol::{Input, Step};
@@ -64,28 +61,4 @@ pub(crate) fn header(bytes: &[u8]) -> Option<(usize, usize)> {
     let length = reader.u24_le()? as usize;
     let _seq = reader.u8()?;
     Some((length, reader.u24_le()? as usize))
-}
-
-/// Inflates one zlib stream.
-pub(crate) struct Inflater<'a> {
-    state: Box<InflateState>,
-    rest: &'a [u8],
-    done: bool,
-}
-
-impl<'a> Inflater<'a> {
-    pub fn new(body: &'a [u8]) -> Self {
-        Self { state: InflateState::new_boxed(DataFormat::Zlib), rest: body, done: false }
-    }
-
-    /// The next plain bytes; `None` at the end, or where the stream is damaged or cut off.
-    pub fn next_chunk<'b>(&mut self, chunk: &'b mut [u8]) -> Option<&'b [u8]> {
-        if self.done {
-            return None;
-        }
-        let result = inflate(&mut self.state, self.rest, chunk, MZFlush::None);
-        self.rest = self.rest.get(result.bytes_consumed..).unwrap_or(&[]);
-        self.done = !matches!(result.status, Ok(MZStatus::Ok)) || result.bytes_written == 0;
-        (result.bytes_written > 0).then(|| &chunk[..result.bytes_written])
-    }
 }

@@ -1,5 +1,6 @@
 //! Recognises MySQL by its first bytes, with or without compression.
 
+use crate::inflate::Inflater;
 use crate::mysql::packet::{self, HEADER_BYTES, Packet};
 use crate::mysql::{Wire, command, compression};
 use crate::protocol::Probe;
@@ -135,7 +136,7 @@ fn compressed(direction: Direction, bytes: &[u8], cut: bool) -> Probe {
         return Probe::No;
     }
     let mut chunk = [0; 64];
-    let mut inflater = compression::Inflater::new(body);
+    let mut inflater = Inflater::new(body);
     match inflater.next_chunk(&mut chunk) {
         Some(inner) => match plain(direction, inner, true) {
             Probe::Short => Probe::Possible,

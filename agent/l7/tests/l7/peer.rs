@@ -8,7 +8,11 @@ use l7::{Config, Record};
 use crate::{driver, pcap, script};
 
 /// Folders whose protocols this crate reads.
-const FOLDERS: [&str; 6] = ["http", "dns", "redis", "mysql", "postgre", "kafka"];
+const FOLDERS: &[&str] = &[
+    "http", "dns", "redis", "mysql", "postgre", "mongo",
+    // One a line, so that lines of several protocols merge.
+    "amqp",
+];
 
 /// Captures of protocols that share a folder but are not read yet.
 const NOT_YET: [&str; 5] = ["grpc", "h2c", "http2", "httpv2", "mysql-none"];
@@ -239,4 +243,65 @@ fn facts_of_the_peer_are_found() {
         missing.iter().map(|line| line.chars().take(160).collect::<String>()).collect();
     println!("{found} of {total} facts; missing: {few:#?}");
     assert!(found * 100 >= total * 98, "{found} of {total} facts; missing: {few:#?}");
+}
+
+/// What each folder's captures may be taken for.
+const ONLY: [(&str, &[&str]); 26] = [
+    ("amqp", &["AMQP"]),
+    ("brpc", &["bRPC"]),
+    ("dns", &["DNS"]),
+    ("dubbo", &["Dubbo"]),
+    ("fastcgi", &["FastCGI"]),
+    ("http", &["HTTP", "HTTP2", "gRPC"]),
+    ("kafka", &["Kafka"]),
+    ("krpc", &[]),
+    ("l4", &["HTTP", "DNS"]),
+    ("memcached", &["Memcached"]),
+    ("mongo", &["MongoDB"]),
+    ("mqtt", &["MQTT"]),
+    ("mysql", &["MySQL"]),
+    ("nats", &["NATS"]),
+    ("openwire", &["OpenWire"]),
+    ("postgre", &["PostgreSQL"]),
+    ("pulsar", &["Pulsar"]),
+    ("redis", &["Redis"]),
+    ("rocketmq", &["RocketMQ"]),
+    ("sofarpc", &["SofaRPC"]),
+    ("some_ip", &["SomeIP"]),
+    ("tars", &["Tars"]),
+    ("tunnels", &["HTTP", "DNS"]),
+    ("zmtp", &["ZMTP"]),
+    ("websphere", &["WebSphereMQ"]),
+    ("thrift", &["Thrift"]),
+];
+
+/// No capture is taken for another protocol, whatever is tried and in whichever place it starts.
+#[test]
+fn captures_are_taken_for_nothing_else() {
+    let Some(root) = folder() else {
+        eprintln!("skipped: no peer captures beside the checkout");
+        return;
+    };
+    let mut wrong = Vec::new();
+    for (name, only) in ONLY {
+        let files = std::fs::read_dir(root.join(name)).into_iter().flatten().flatten();
+        let files = files.map(|entry| entry.path());
+        for path in files.filter(|path| path.extension().is_some_and(|ext| ext == "pcap")) {
+            let segments = pcap::read(&std::fs::read(&path).expect("a capture"));
+            // From the start, and without the first segments.
+            for start in [0, 1, 3, 5].into_iter().take_while(|start| *start < segments.len()) {
+                let outcome = driver::run(&segments[start..], Config::replay());
+                for record in &outcome.records {
+                    if !only.contains(&record.protocol.name()) {
+                        wrong.push(format!(
+                            "{} from {start}: {}",
+                            path.display(),
+                            script::line(record)
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
