@@ -29,6 +29,7 @@ mod trace;
 mod amqp;
 mod dns;
 mod http1;
+mod kafka;
 mod mongodb;
 mod mysql;
 mod postgresql;

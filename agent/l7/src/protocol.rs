@@ -192,6 +192,7 @@ protocols! {
     Redis: crate::redis::Redis,
     Mysql: crate::mysql::Mysql,
     Postgresql: crate::postgresql::Postgresql,
+    Kafka: crate::kafka::Kafka,
     Dns: crate::dns::Dns,
     Mongodb: crate::mongodb::Mongodb,
     Amqp: crate::amqp::Amqp,

@@ -183,6 +183,11 @@ impl Pairing<'_> {
         self.table.by_order.front_mut().map(|waiting| &mut *waiting.record)
     }
 
+    /// The tag of the request that waits under an id.
+    pub fn waiting_tag(&self, id: u64) -> Option<u64> {
+        self.table.by_id.get(&id).map(|waiting| waiting.tag)
+    }
+
     /// An id in `range` that a request waits under.
     pub fn waiting_id(&self, range: RangeInclusive<u64>) -> Option<u64> {
         self.table.by_id.range(range).next().map(|(id, _)| *id)
@@ -203,7 +208,7 @@ impl Pairing<'_> {
         self.table.by_id.get_mut(&id).map(|waiting| &mut *waiting.record)
     }
 
-    /// A request. `tag` is given back by `expected_tag`.
+    /// A request. `tag` is given back by `expected_tag` and `waiting_tag`.
     pub fn request(&mut self, key: Key, mut record: Box<Record>, tag: u64) {
         self.stat(record.start_ns, &record, StatKind::Request);
         let quiet = record.start_ns.saturating_sub(self.table.last_ns) >= QUIET_NS;

@@ -251,6 +251,7 @@ impl L7Protocol {
                 | Self::Postgresql
                 | Self::Redis
                 | Self::Mongodb
+                | Self::Kafka
                 | Self::Amqp
                 | Self::Dns
         )

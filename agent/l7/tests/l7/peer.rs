@@ -8,10 +8,17 @@ use l7::{Config, Record};
 use crate::{driver, pcap, script};
 
 /// Folders whose protocols this crate reads.
+// One a line, so that lines of several protocols merge.
+#[rustfmt::skip]
 const FOLDERS: &[&str] = &[
-    "http", "dns", "redis", "mysql", "postgre", "mongo",
-    // One a line, so that lines of several protocols merge.
+    "http",
+    "dns",
+    "redis",
+    "mysql",
+    "postgre",
+    "mongo",
     "amqp",
+    "kafka",
 ];
 
 /// Captures of protocols that share a folder but are not read yet.
