@@ -30,6 +30,7 @@ mod amqp;
 mod dns;
 mod http1;
 mod kafka;
+mod memcached;
 mod mongodb;
 mod mysql;
 mod postgresql;

@@ -196,4 +196,5 @@ protocols! {
     Dns: crate::dns::Dns,
     Mongodb: crate::mongodb::Mongodb,
     Amqp: crate::amqp::Amqp,
+    Memcached: crate::memcached::Memcached,
 }

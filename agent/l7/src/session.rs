@@ -68,6 +68,8 @@ impl Response {
 struct Waiting {
     record: Box<Record>,
     tag: u64,
+    /// No response is a response too: see [`Pairing::quiet_request`].
+    quiet: bool,
 }
 
 /// Requests and responses of one conversation that wait for each other.
@@ -216,7 +218,7 @@ impl Pairing<'_> {
         if quiet && self.table.suspect {
             self.table.suspect = false;
             while let Some(waiting) = self.table.by_order.pop_front() {
-                self.give_up(waiting.record, ResponseStatus::Unknown);
+                self.let_down(waiting);
             }
         }
         if let Some(response) = self.take_held(key, record.start_ns) {
@@ -234,7 +236,7 @@ impl Pairing<'_> {
             self.output.records.push(*record);
             return;
         }
-        let waiting = Waiting { record, tag };
+        let waiting = Waiting { record, tag, quiet: false };
         match key {
             Key::Order => {
                 self.table.by_order.push_back(waiting);
@@ -243,6 +245,30 @@ impl Pairing<'_> {
                 self.note_age(waiting.record.start_ns, id);
                 self.table.by_id.insert(id, waiting);
             }
+        }
+    }
+
+    /// A request whose response is silence unless there is something to say. It is in the order
+    /// of the others; the protocol tells by `end_quiet` when silence was the response.
+    pub fn quiet_request(&mut self, record: Box<Record>, tag: u64) {
+        self.stat(record.start_ns, &record, StatKind::Request);
+        self.table.last_ns = self.table.last_ns.max(record.start_ns);
+        let waiting = Waiting { record, tag, quiet: true };
+        match self.make_room() {
+            true => self.table.by_order.push_back(waiting),
+            false => self.let_down(waiting),
+        }
+    }
+
+    /// Whether the next request by order is a quiet one.
+    pub fn is_quiet_expected(&self) -> bool {
+        self.table.by_order.front().is_some_and(|waiting| waiting.quiet)
+    }
+
+    /// The next request by order is a quiet one that was answered by silence.
+    pub fn end_quiet(&mut self) {
+        if let Some(waiting) = self.table.by_order.pop_front() {
+            self.let_down(waiting);
         }
     }
 
@@ -265,13 +291,9 @@ impl Pairing<'_> {
     }
 
     /// A message that has no response: a session by itself.
-    pub fn one_way(&mut self, mut record: Box<Record>) {
+    pub fn one_way(&mut self, record: Box<Record>) {
         self.stat(record.start_ns, &record, StatKind::Request);
-        let kind = StatKind::Response { rrt_us: None, error: None };
-        self.stat(record.start_ns, &record, kind);
-        record.kind = RecordType::Session;
-        record.response_status = ResponseStatus::Ok;
-        self.output.records.push(*record);
+        self.end_alone(record);
     }
 
     /// Lets a request with an id go: its response can no longer be told.
@@ -302,9 +324,13 @@ impl Pairing<'_> {
         };
         let is_old = |start_ns: u64| start_ns.saturating_add(window_ns) <= now_ns;
         while self.table.by_order.front().is_some_and(|first| is_old(first.record.start_ns)) {
-            if let Some(waiting) = self.table.by_order.pop_front() {
-                self.table.expired += 1;
-                self.time_out(waiting.record, now_ns);
+            match self.table.by_order.pop_front() {
+                Some(waiting) if waiting.quiet => self.let_down(waiting),
+                Some(waiting) => {
+                    self.table.expired += 1;
+                    self.time_out(waiting.record, now_ns);
+                }
+                None => {}
             }
         }
         let old: Vec<u64> = self
@@ -332,7 +358,10 @@ impl Pairing<'_> {
             self.lone_response(response);
         }
         while let Some(waiting) = self.table.by_order.pop_front() {
-            self.abandon(waiting.record, now_ns);
+            match waiting.quiet {
+                true => self.let_down(waiting),
+                false => self.abandon(waiting.record, now_ns),
+            }
         }
         self.table.expired = 0;
         while let Some((_, waiting)) = self.table.by_id.pop_first() {
@@ -390,7 +419,7 @@ impl Pairing<'_> {
         let now_ns = self.mark.time_ns;
         while self.table.by_order.get(1).is_some_and(|next| next.record.start_ns <= now_ns) {
             if let Some(waiting) = self.table.by_order.pop_front() {
-                self.give_up(waiting.record, ResponseStatus::Unknown);
+                self.let_down(waiting);
             }
         }
         self.table.suspect = false;
@@ -451,6 +480,23 @@ impl Pairing<'_> {
         self.output.records.push(*record);
     }
 
+    /// A request by order whose response does not come or can no longer be told.
+    fn let_down(&mut self, waiting: Waiting) {
+        match waiting.quiet {
+            true => self.end_alone(waiting.record),
+            false => self.give_up(waiting.record, ResponseStatus::Unknown),
+        }
+    }
+
+    /// A request that has no response is a session by itself.
+    fn end_alone(&mut self, mut record: Box<Record>) {
+        let kind = StatKind::Response { rrt_us: None, error: None };
+        self.stat(record.start_ns, &record, kind);
+        record.kind = RecordType::Session;
+        record.response_status = ResponseStatus::Ok;
+        self.output.records.push(*record);
+    }
+
     /// A request whose response can no longer be told: not a timeout.
     fn give_up(&mut self, mut record: Box<Record>, status: ResponseStatus) {
         record.kind = RecordType::Request;
@@ -478,8 +524,8 @@ impl Pairing<'_> {
         }
         self.drops.sessions += 1;
         if let Some(waiting) = self.table.by_order.pop_front() {
-            self.table.expired += 1;
-            self.give_up(waiting.record, ResponseStatus::Unknown);
+            self.table.expired += u64::from(!waiting.quiet);
+            self.let_down(waiting);
             return true;
         }
         while let Some((start_ns, id)) = self.table.ages.pop_front() {

@@ -251,6 +251,7 @@ impl L7Protocol {
                 | Self::Postgresql
                 | Self::Redis
                 | Self::Mongodb
+                | Self::Memcached
                 | Self::Kafka
                 | Self::Amqp
                 | Self::Dns

@@ -106,7 +106,7 @@ impl Writer {
     fn elements(&mut self, document: Document<'_>, depth: u32) -> (usize, bool) {
         let mut elements = document.elements();
         let mut count = 0;
-        while let Some(element) = elements.next() {
+        for element in elements.by_ref() {
             if self.is_full() {
                 return (count, false);
             }
@@ -190,7 +190,7 @@ impl Writer {
         self.text.push('[');
         let mut elements = array.elements();
         let mut count = 0;
-        while let Some(element) = elements.next() {
+        for element in elements.by_ref() {
             if self.is_full() {
                 return;
             }

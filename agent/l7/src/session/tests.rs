@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// Drives a pairing: `q<id>`/`p<id>` by id, `q`/`p` by order, `!` a loss; one µs each, `_` 300 ms.
+/// Drives a pairing: `q<id>`/`p<id>` by id, `q`/`p` by order, `h`/`e` a quiet request and its end
+/// in silence, `!` a loss; one µs each, `_` 300 ms.
 fn run(script: &str) -> String {
     run_with(&Config::live(), script)
 }
@@ -37,6 +38,14 @@ fn run_with(config: &Config, script: &str) -> String {
                 pairing.expected_tag();
                 let response = pairing.answer(ResponseStatus::Ok);
                 pairing.response(key, response);
+            }
+            "h" => {
+                let record = pairing.record();
+                pairing.quiet_request(record, 0);
+            }
+            "e" => {
+                assert!(pairing.is_quiet_expected());
+                pairing.end_quiet();
             }
             "!" => pairing.doubt(),
             "f" => pairing.flush(time_ns),
@@ -89,4 +98,11 @@ fn after_a_loss() {
     // A client that pipelines: nobody can tell until it was quiet.
     assert_eq!(run("q q p p q q ! p f"), "1-3 2-4 -8 5- 6-");
     assert_eq!(run("q q p p q q ! p _ q p"), "1-3 2-4 -8 5- 6- 9-10");
+}
+
+#[test]
+fn quiet_requests_end_in_silence_or_not() {
+    assert_eq!(run("h q e p"), "1-1 2-4");
+    assert_eq!(run("h q p p"), "1-3 2-4");
+    assert_eq!(run("h h q f"), "1-1 2-2 3-");
 }

@@ -8,7 +8,6 @@ use l7::{Config, Record};
 use crate::{driver, pcap, script};
 
 /// Folders whose protocols this crate reads.
-// One a line, so that lines of several protocols merge.
 #[rustfmt::skip]
 const FOLDERS: &[&str] = &[
     "http",
@@ -19,6 +18,7 @@ const FOLDERS: &[&str] = &[
     "mongo",
     "amqp",
     "kafka",
+    "memcached",
 ];
 
 /// Captures of protocols that share a folder but are not read yet.
