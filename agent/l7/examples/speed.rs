@@ -145,6 +145,7 @@ fn loads() -> Vec<Load> {
     ];
     vec![
         load("http", 150_000, vec![(C, http_request.into()), (S, http_response.into())], 1),
+        load("http2", 100_000, http2_dialogue(), 1),
         load("redis", 250_000, redis(1), 1),
         load("redis-pipelined", 250_000, redis(50), 50),
         load("mysql", 250_000, vec![(C, query), (S, rows)], 1),
@@ -160,6 +161,34 @@ fn loads() -> Vec<Load> {
         Load { transport: Transport::Udp, ..load("dns", 500_000, dns.clone(), 1) },
         Load { transport: Transport::Udp, fresh: true, ..load("dns-per-flow", 500_000, dns, 1) },
     ]
+}
+
+/// A gRPC call with twelve header fields, ten of them new each time: text in Huffman code that
+/// goes into the dynamic table.
+fn http2_dialogue() -> Vec<(Direction, Vec<u8>)> {
+    let request =
+        hex("0000e90104000000018386449661139eb5fb857d56485b3716cee62158c454eab242d941983d9216c42e\
+         89cf5ae8ee45c945a8496c5e8390745c780f034082497f864d833505b11f5f901d75d0620d263d4c4d65\
+         64ff75d8749f7a8a9acac8b4c7602bb8d2e040899acac8b24d494f6a7f837df6e9408e9acac8b0c842d6\
+         958b510f21aa9b839bd9ab4089f2b585ed6950958d27997656461236259e91e2acd4602acf8db79614a1\
+         91c1808d14214086f2b24b50ea4f8925a849e92d8b34e84340884d83216b1d85a93fa700166a395f14ac\
+         b6ebb1b2d483706c90af89f9005015a7597160025038e8c608c6f8051bab003f00002d00010000000100\
+         00000028");
+    let head =
+        hex("000031010400000001885f901d75d0620d263d4c4d6564ff75d8749f6196dd6d5f4a084a693f75040138\
+         a05cb8005c0014c5a37f76842d5dcfeb0000cd00000000000100000000c8");
+    let trailers = hex("00001801050000000140889acac8b21234da8f810740899acac8b5254207317f80");
+    let settings = hex("000000040000000000");
+    let response = [settings, head, vec![b'y'; 200], trailers].concat();
+    vec![(C, [request, vec![b'x'; 40]].concat()), (S, response)]
+}
+
+fn hex(digits: &str) -> Vec<u8> {
+    let octet = |pair: &[u8]| {
+        let text = std::str::from_utf8(pair).expect("ASCII");
+        u8::from_str_radix(text, 16).expect("hex digits")
+    };
+    digits.as_bytes().chunks(2).map(octet).collect()
 }
 
 /// A query and its answer.

@@ -11,10 +11,12 @@
 
 mod head;
 
-use schema::{L7Protocol, ResponseStatus};
+use schema::L7Protocol;
 
 use crate::bytes;
 use crate::endpoint;
+use crate::http_fields::RequestFields;
+use crate::http_status;
 use crate::http1::head::{Head, StartLine};
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::segment::{Direction, Transport};
@@ -194,19 +196,11 @@ impl Http1 {
         record.endpoint =
             endpoint::of_path(&out.config.http_endpoint, path_of(target), limit.min(256));
         record.request_bytes = head.content_bytes.map(as_length);
-        let mut context = TraceContext::default();
+        let mut fields = RequestFields::default();
         for (name, value) in head.headers() {
-            if name.eq_ignore_ascii_case(b"host") {
-                record.request_domain = bytes::text(value, 256);
-            } else if name.eq_ignore_ascii_case(b"user-agent") {
-                record.attributes.push(("http_user_agent".into(), bytes::text(value, 512)));
-            } else if name.eq_ignore_ascii_case(b"referer") {
-                record.attributes.push(("http_referer".into(), bytes::text(value, 512)));
-            } else {
-                context.header(&out.config.trace, name, value);
-            }
+            fields.take(out.config, &mut record, name, value);
         }
-        context.fill(&out.config.trace, &mut record);
+        fields.fill(out.config, &mut record);
         let tag = match method {
             b"HEAD" => tag::HEAD,
             b"CONNECT" => tag::CONNECT,
@@ -229,12 +223,7 @@ impl Http1 {
             return;
         }
         let head = &frame.head;
-        let status = match code {
-            400..500 => ResponseStatus::ClientError,
-            500.. => ResponseStatus::ServerError,
-            _ => ResponseStatus::Ok,
-        };
-        let mut response = out.answer(status);
+        let mut response = out.answer(http_status::status(code));
         response.code = Some(i32::from(code));
         response.version = version.into();
         response.bytes = head.content_bytes.map(as_length);

@@ -89,6 +89,9 @@ pub(crate) trait Protocol: Default {
     /// Bytes of this direction were lost: what is known of it may be wrong.
     fn lost(&mut self, _direction: Direction, _out: &mut Pairing<'_>) {}
 
+    /// Requests are given up about now: what is half read for as long becomes what it can.
+    fn expire(&mut self, _now_ns: u64, _out: &mut Pairing<'_>) {}
+
     /// The conversation ends: what is half read becomes what it can.
     fn close(&mut self, _out: &mut Pairing<'_>) {}
 
@@ -163,6 +166,13 @@ macro_rules! protocols {
                 }
             }
 
+            /// See [`Protocol::expire`].
+            pub fn expire(&mut self, now_ns: u64, out: &mut Pairing<'_>) {
+                match self {
+                    $(Self::$variant(parser) => parser.expire(now_ns, out),)*
+                }
+            }
+
             /// See [`Protocol::close`].
             pub fn close(&mut self, out: &mut Pairing<'_>) {
                 match self {
@@ -189,6 +199,7 @@ macro_rules! protocols {
 
 protocols! {
     Http1: crate::http1::Http1,
+    Http2: crate::http2::Http2,
     Redis: crate::redis::Redis,
     Mysql: crate::mysql::Mysql,
     Postgresql: crate::postgresql::Postgresql,

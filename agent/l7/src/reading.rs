@@ -148,7 +148,10 @@ impl Speaking {
 
     /// Ends requests that waited too long.
     pub fn expire(&mut self, scope: &mut Scope<'_>, now_ns: u64) {
-        self.pairing(scope, Mark::default()).1.expire(now_ns);
+        let mark = Mark { time_ns: now_ns, ..Mark::default() };
+        let (parser, mut pairing) = self.pairing(scope, mark);
+        parser.expire(now_ns, &mut pairing);
+        pairing.expire(now_ns);
     }
 
     /// Ends everything.

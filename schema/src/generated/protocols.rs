@@ -247,6 +247,8 @@ impl L7Protocol {
         matches!(
             self,
             Self::Http
+                | Self::Http2
+                | Self::Grpc
                 | Self::Mysql
                 | Self::Postgresql
                 | Self::Redis

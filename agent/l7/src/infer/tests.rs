@@ -42,6 +42,7 @@ fn decide_with(shared: &mut Shared, direction_known: bool, pieces: &[(bool, &[u8
 #[test]
 fn certain_at_once() {
     assert_eq!(decide(true, &[(true, b"GET / HTTP/1.1\r\n")]), "HTTP");
+    assert_eq!(decide(true, &[(true, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")]), "HTTP2");
     assert_eq!(decide(true, &[(true, b"*1\r\n$4\r\nPING\r\n")]), "Redis");
     assert_eq!(decide(true, &[(true, b"\x09\0\0\0\x03SELECT 1")]), "MySQL");
     assert_eq!(decide(true, &[(true, b"Q\0\0\0\x0dSELECT 1\0")]), "PostgreSQL");
@@ -76,7 +77,7 @@ fn pieces_too_short_to_tell() {
 fn others_are_none_of_ours() {
     let none = |bytes: &[u8]| assert_eq!(decide(false, &[(true, bytes); 5]), "none", "{bytes:?}");
     none(b"RFB 003.008\n\x01\x02\x10\0\0\0\0");
-    none(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    none(b"PRI * HTTP/1.1\r\n\r\n");
     none(b"SSH-2.0-OpenSSH_9.2\r\n");
     none(b"OPTIONS rtsp://a/b RTSP/1.0\r\n\r\n");
 }

@@ -21,9 +21,6 @@ const FOLDERS: &[&str] = &[
     "memcached",
 ];
 
-/// Captures of protocols that share a folder but are not read yet.
-const NOT_YET: [&str; 5] = ["grpc", "h2c", "http2", "httpv2", "mysql-none"];
-
 fn folder() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/peer-captures");
     let path = std::env::var_os("DEEPFLOW_PEER_CAPTURES").map_or_else(beside, PathBuf::from);
@@ -222,9 +219,6 @@ fn facts_of_the_peer_are_found() {
     let mut missing = Vec::new();
     for path in captures(&root) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if NOT_YET.iter().any(|start| name.starts_with(start)) {
-            continue;
-        }
         let segments = pcap::read(&std::fs::read(&path).expect("a capture"));
         let outcome = driver::run(&segments, Config::replay());
         assert_eq!(outcome.left, (0, 0), "{name}: memory left");

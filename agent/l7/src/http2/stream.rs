@@ -1,0 +1,321 @@
+//! Streams of a connection: a request and its response each, until the response ends.
+//!
+//! In: heads, lengths of data, trailers, resets. Out: requests at once, responses when their
+//! stream ends or has been open for as long as requests are waited for. Never: data held, more
+//! streams than the limit.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schema::{L7Protocol, ResponseStatus, Text};
+
+use crate::grpc;
+use crate::http_status;
+use crate::http2::error;
+use crate::http2::message::{self, ResponseHead};
+use crate::record::Record;
+use crate::segment::Direction;
+use crate::session::{Key, Pairing, Response};
+use crate::stream::Mark;
+
+/// Streams that are open, by id.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    open: BTreeMap<u32, Stream>,
+    /// Streams that went on for longer than a session is waited for and were told then.
+    told: BTreeSet<u32>,
+    /// How often bytes of each direction were lost.
+    losses: [u32; 2],
+}
+
+/// One that is open.
+#[derive(Debug)]
+struct Stream {
+    /// First head seen. unit ns since the Unix epoch
+    opened_ns: u64,
+    /// Data of each direction; `None`: no such frame was seen. unit byte
+    data_bytes: [Option<u64>; 2],
+    /// `Streams::losses` when it was opened.
+    losses: [u32; 2],
+    /// The response's head, once it came.
+    response: Option<Response>,
+    is_grpc: bool,
+    grpc_status: Option<i32>,
+}
+
+/// Streams that are open at once; beyond it the oldest is taken as ended.
+const STREAMS: usize = 4096;
+
+/// Streams of which it is remembered that they were told before their end.
+const TOLD: usize = 256;
+
+/// Greatest id of a stream.
+const LAST_ID: u32 = u32::MAX >> 1;
+
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
+
+impl Streams {
+    /// Bytes held.
+    pub fn held_bytes(&self) -> usize {
+        self.open.len() * size_of::<(u32, Stream)>()
+    }
+
+    /// A request's head.
+    pub fn request(&mut self, id: u32, mut record: Box<Record>, out: &mut Pairing<'_>) {
+        record.request_id = Some(id.into());
+        let (opened_ns, is_grpc) = (record.start_ns, record.protocol == L7Protocol::Grpc);
+        out.request(Key::Id(id.into()), record, 0);
+        if out.waiting(id.into()).is_some() {
+            self.stream(id, opened_ns, out).is_grpc |= is_grpc;
+        }
+    }
+
+    /// Whether a request of this stream waits.
+    pub fn is_asked(&self, id: u32, out: &mut Pairing<'_>) -> bool {
+        self.open.contains_key(&id) && out.waiting(id.into()).is_some()
+    }
+
+    /// A response's head, or its trailers.
+    pub fn response(&mut self, id: u32, head: ResponseHead, ends: bool, out: &mut Pairing<'_>) {
+        if head.code.is_some_and(|code| (100..200).contains(&code)) && !ends {
+            return;
+        }
+        let is_tunnel = head.code.is_some_and(|code| (200..300).contains(&code))
+            && out.waiting(id.into()).is_some_and(|record| record.request_type == "CONNECT");
+        let now_ns = out.mark.time_ns;
+        let stream = self.stream(id, now_ns, out);
+        stream.is_grpc |= head.is_grpc;
+        stream.grpc_status = head.grpc_status.or(stream.grpc_status);
+        let response = stream.response.get_or_insert_with(|| {
+            let mut response = out.answer(ResponseStatus::Unknown);
+            response.version = Text::const_new("2");
+            response
+        });
+        if let Some(code) = head.code {
+            response.code = Some(code.into());
+            response.status = http_status::status(code);
+            response.exception = Text::const_new(http_status::error_name(code));
+        }
+        response.bytes =
+            head.content_bytes.and_then(|length| i64::try_from(length).ok()).or(response.bytes);
+        if !head.grpc_message.is_empty() {
+            response.exception = head.grpc_message;
+            stream.is_grpc = true;
+        }
+        if ends && stream.is_grpc {
+            stream.grpc_status = stream.grpc_status.or(head.unnamed_status);
+        }
+        if !head.x_request_id.is_empty() {
+            response.x_request_id = head.x_request_id;
+        }
+        if ends || is_tunnel {
+            self.finish(id, out);
+        }
+    }
+
+    /// Data of a stream: its length without padding.
+    pub fn data(&mut self, id: u32, direction: Direction, bytes: u32) {
+        if let Some(stream) = self.open.get_mut(&id) {
+            let sum = &mut stream.data_bytes[direction.index()];
+            *sum = Some(sum.unwrap_or(0) + u64::from(bytes));
+        }
+    }
+
+    /// Nothing follows in a direction of a stream.
+    pub fn end(&mut self, id: u32, direction: Direction, out: &mut Pairing<'_>) {
+        match direction {
+            Direction::ServerToClient => self.finish(id, out),
+            Direction::ClientToServer => {
+                if let Some(stream) = self.open.get(&id) {
+                    self.fill_request(stream, id, out);
+                }
+            }
+        }
+    }
+
+    /// One end gave a stream up.
+    pub fn reset(&mut self, id: u32, sender: Direction, code: u32, out: &mut Pairing<'_>) {
+        let seen = self.open.get(&id).and_then(|stream| stream.response.as_ref());
+        let is_grpc = self.open.get(&id).is_some_and(|stream| stream.is_grpc);
+        match seen {
+            // A server may end a stream like this after a response (RFC 9113 §8.1); a client
+            // that does not want the rest of one ends it so as well.
+            Some(_) if code == error::NO_ERROR || code == error::CANCEL && !is_grpc => {}
+            Some(_) => self.fail(id, "RST_STREAM", sender, code, out),
+            None if out.waiting(id.into()).is_some() => {
+                let now_ns = out.mark.time_ns;
+                let mut answer = out.answer(ResponseStatus::Unknown);
+                if sender == Direction::ClientToServer {
+                    // It is no bytes of a response that end the stream.
+                    answer.mark = Mark { time_ns: now_ns, ..Mark::default() };
+                    answer.captured_bytes = 0;
+                }
+                self.stream(id, now_ns, out).response = Some(answer);
+                self.fail(id, "RST_STREAM", sender, code, out);
+            }
+            None => {}
+        }
+        self.finish(id, out);
+        self.open.remove(&id);
+    }
+
+    /// The server will not process requests after `last` (RFC 9113 §6.8).
+    pub fn refuse_after(&mut self, last: u32, code: u32, out: &mut Pairing<'_>) {
+        if last >= LAST_ID {
+            return;
+        }
+        while let Some(id) = out.waiting_id(u64::from(last) + 1..=u64::from(LAST_ID)) {
+            let id = id as u32;
+            let now_ns = out.mark.time_ns;
+            let answer = out.answer(ResponseStatus::Unknown);
+            self.stream(id, now_ns, out).response = Some(answer);
+            let blame = if code == error::NO_ERROR { error::REFUSED_STREAM } else { code };
+            self.fail(id, "GOAWAY", Direction::ServerToClient, blame, out);
+            self.finish(id, out);
+        }
+    }
+
+    /// Bytes of a direction were lost, and with them lengths, ends and heads of streams.
+    pub fn lost(&mut self, direction: Direction) {
+        self.losses[direction.index()] += 1;
+    }
+
+    /// Ends what has been open for long: of a response that goes on, what is known of it is told.
+    pub fn expire(&mut self, before_ns: u64, out: &mut Pairing<'_>) {
+        while let Some((id, stream)) = self.open.first_key_value()
+            && stream.opened_ns <= before_ns
+        {
+            let id = *id;
+            if stream.response.is_none() && stream.losses[SERVER] != self.losses[SERVER] {
+                // The response may be among what was lost.
+                out.let_go(id.into());
+            }
+            let is_told = stream.response.is_some();
+            self.finish(id, out);
+            self.open.remove(&id);
+            if is_told {
+                self.told.insert(id);
+            }
+            if self.told.len() > TOLD {
+                self.told.pop_first();
+            }
+        }
+    }
+
+    /// Ends everything.
+    pub fn close(&mut self, out: &mut Pairing<'_>) {
+        self.expire(u64::MAX, out);
+    }
+
+    fn stream(&mut self, id: u32, opened_ns: u64, out: &mut Pairing<'_>) -> &mut Stream {
+        if self.open.len() >= STREAMS && !self.open.contains_key(&id) {
+            if let Some(oldest) = self.open.keys().next().copied() {
+                self.finish(oldest, out);
+                self.open.remove(&oldest);
+            }
+        }
+        let losses = self.losses;
+        self.open.entry(id).or_insert_with(|| Stream {
+            opened_ns,
+            data_bytes: [None; 2],
+            losses,
+            response: None,
+            is_grpc: false,
+            grpc_status: None,
+        })
+    }
+
+    /// A stream that ended otherwise than its messages did.
+    fn fail(&mut self, id: u32, by: &str, sender: Direction, code: u32, out: &mut Pairing<'_>) {
+        let Some(stream) = self.open.get_mut(&id) else { return };
+        let Some(response) = &mut stream.response else { return };
+        response.exception = Text::from(by);
+        response.exception.push(' ');
+        response.exception.push_str(error::name(code));
+        response.status = error::status(sender, code);
+        stream.is_grpc |=
+            out.waiting(id.into()).is_some_and(|record| record.protocol == L7Protocol::Grpc);
+        if stream.is_grpc && stream.grpc_status.is_none() {
+            stream.grpc_status = Some(grpc::status_of_reset(code));
+        }
+    }
+
+    /// Gives out the response of a stream, if its head was seen.
+    fn finish(&mut self, id: u32, out: &mut Pairing<'_>) {
+        if self.open.get(&id).is_none_or(|stream| stream.response.is_none()) {
+            return;
+        }
+        let Some(mut stream) = self.open.remove(&id) else { return };
+        self.fill_request(&stream, id, out);
+        let Some(mut response) = stream.response.take() else { return };
+        if response.bytes.is_none() && stream.losses[SERVER] == self.losses[SERVER] {
+            response.bytes = as_length(stream.data_bytes[SERVER]);
+        }
+        match out.waiting(id.into()) {
+            Some(record) if record.protocol == L7Protocol::Grpc => stream.is_grpc = true,
+            // What the request called itself was not seen; its response says it.
+            Some(record) if stream.is_grpc => message::as_grpc(record),
+            Some(_) => {}
+            None => {
+                let mut echo = Box::new(Record::new(out.protocol));
+                echo.request_id = Some(id.into());
+                if stream.is_grpc {
+                    echo.protocol = L7Protocol::Grpc;
+                }
+                response.echo = Some(echo);
+            }
+        }
+        if stream.is_grpc {
+            as_grpc(&mut response, stream.grpc_status);
+        }
+        // Of a stream that was told already, its end is news only when it is an error.
+        if self.told.remove(&id)
+            && response.status != ResponseStatus::ServerError
+            && response.status != ResponseStatus::ClientError
+        {
+            return;
+        }
+        out.response(Key::Id(id.into()), response);
+    }
+
+    /// The length of a request that names none is that of its data.
+    fn fill_request(&self, stream: &Stream, id: u32, out: &mut Pairing<'_>) {
+        let is_whole = stream.losses[CLIENT] == self.losses[CLIENT];
+        if let Some(record) = out.waiting(id.into()).filter(|_| is_whole)
+            && record.request_bytes.is_none()
+        {
+            record.request_bytes = as_length(stream.data_bytes[CLIENT]);
+        }
+    }
+}
+
+fn as_length(bytes: Option<u64>) -> Option<i64> {
+    bytes.and_then(|bytes| i64::try_from(bytes).ok())
+}
+
+/// The status of gRPC is the code of the response; that of HTTP becomes an attribute. Where the
+/// trailers are not known, HTTP's says how it ended.
+fn as_grpc(response: &mut Response, status: Option<i32>) {
+    if let Some(code) = response.code {
+        let mut digits = Text::default();
+        let _ = std::fmt::Write::write_fmt(&mut digits, format_args!("{code}"));
+        response.attributes.push((Text::const_new("http_status_code"), digits));
+    }
+    match status {
+        Some(code) => {
+            response.code = Some(code);
+            response.status = grpc::status(code);
+            if code != 0 && response.exception.is_empty() {
+                response.exception = Text::const_new(grpc::status_name(code));
+            }
+        }
+        None if response.code.is_some_and(|code| code >= 400) => {}
+        None => {
+            response.code = None;
+            // A message is that of an error.
+            if !response.exception.is_empty() {
+                response.status = ResponseStatus::Unknown;
+            }
+        }
+    }
+}
