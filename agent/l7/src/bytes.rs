@@ -49,6 +49,10 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
+    pub fn u64_be(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
     pub fn u16_le(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
@@ -90,6 +94,12 @@ pub(crate) fn text(bytes: &[u8], limit: usize) -> schema::Text {
         }
         Err(_) => schema::Text::from_utf8_lossy(cut),
     }
+}
+
+/// Whether `bytes` is a name as programs give them: not empty, not long, only letters, digits
+/// and `_ . $ - : / @ < > [ ] ; ,` and their like, no blank.
+pub(crate) fn is_name(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.len() <= 512 && bytes.iter().all(u8::is_ascii_graphic)
 }
 
 /// A decimal number that fills all of `bytes`.

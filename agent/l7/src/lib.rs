@@ -18,6 +18,7 @@ mod http_fields;
 mod http_status;
 mod infer;
 mod inflate;
+mod protobuf;
 mod protocol;
 mod reading;
 mod record;

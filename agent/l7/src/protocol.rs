@@ -67,6 +67,36 @@ pub(crate) enum Step<F> {
     Lost,
 }
 
+impl<'a> Input<'a> {
+    /// Cuts a message of `total_bytes`, of which the first `wanted` are to be read. The frame has
+    /// exactly those, or fewer where the rest was not captured; what follows is passed over.
+    pub fn message(&self, total_bytes: u64, wanted: usize) -> Step<&'a [u8]> {
+        let wanted = usize::try_from(total_bytes).unwrap_or(usize::MAX).min(wanted);
+        match self.bytes.get(..wanted) {
+            Some(head) => Step::Frame { frame: head, used: total_bytes },
+            None if self.cut || self.datagram => {
+                Step::Frame { frame: self.bytes, used: total_bytes }
+            }
+            None => Step::Need(wanted),
+        }
+    }
+}
+
+impl<F> Step<F> {
+    /// The same step with what `read` makes of its frame; `None`: the frame makes no sense.
+    pub fn read<G>(self, read: impl FnOnce(F) -> Option<G>) -> Step<G> {
+        match self {
+            Self::Frame { frame, used } => match read(frame) {
+                Some(frame) => Step::Frame { frame, used },
+                None => Step::Lost,
+            },
+            Self::Need(bytes) => Step::Need(bytes),
+            Self::Skip(bytes) => Step::Skip(bytes),
+            Self::Lost => Step::Lost,
+        }
+    }
+}
+
 /// An application protocol, with what it knows of one conversation.
 pub(crate) trait Protocol: Default {
     /// Its number in the schema.

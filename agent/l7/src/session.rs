@@ -167,6 +167,16 @@ impl Pairing<'_> {
         }
     }
 
+    /// What a response shows if nothing waits for it: its id.
+    pub fn echo_of_id(&self, key: u64, request_id: u64) -> Option<Box<Record>> {
+        if self.table.by_id.contains_key(&key) {
+            return None;
+        }
+        let mut echo = self.record();
+        echo.request_id = Some(request_id);
+        Some(echo)
+    }
+
     /// The tag of the request that the next response by order answers.
     pub fn expected_tag(&mut self) -> Option<u64> {
         self.settle_order();

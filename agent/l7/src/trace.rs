@@ -51,6 +51,16 @@ impl TraceContext {
         }
     }
 
+    /// Takes ids that the protocol has a place of its own for. Headers that the configuration
+    /// names go before them.
+    pub fn native(&mut self, trace: Text, span: Text, parent_span: Text) {
+        self.offer_trace(usize::MAX, trace);
+        if self.span.is_none() && !span.is_empty() {
+            self.span = Some((usize::MAX, span));
+            self.parent_span = parent_span;
+        }
+    }
+
     /// Writes what was found into a request.
     pub fn fill(self, config: &TraceConfig, record: &mut Record) {
         if let Some((_, trace)) = self.trace {
