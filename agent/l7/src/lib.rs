@@ -31,15 +31,21 @@ mod stream;
 mod trace;
 
 mod amqp;
+mod brpc;
 mod dns;
+mod fastcgi;
 mod http1;
 mod http2;
 mod kafka;
+mod krpc;
 mod memcached;
 mod mongodb;
 mod mysql;
 mod postgresql;
 mod redis;
+mod sofarpc;
+mod some_ip;
+mod tars;
 
 pub use config::{
     Config, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig, ProtocolSet,

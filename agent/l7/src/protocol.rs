@@ -238,4 +238,10 @@ protocols! {
     Mongodb: crate::mongodb::Mongodb,
     Amqp: crate::amqp::Amqp,
     Memcached: crate::memcached::Memcached,
+    Brpc: crate::brpc::Brpc,
+    FastCgi: crate::fastcgi::FastCgi,
+    SofaRpc: crate::sofarpc::SofaRpc,
+    Tars: crate::tars::Tars,
+    SomeIp: crate::some_ip::SomeIp,
+    Krpc: crate::krpc::Krpc,
 }

@@ -16,6 +16,8 @@ pub enum L7Protocol {
     Dubbo = 40,
     /// gRPC over HTTP/2.
     Grpc = 41,
+    /// krpc: protobuf with the mark KR.
+    Krpc = 42,
     /// SOFARPC Bolt.
     Sofarpc = 43,
     /// FastCGI 1.0.
@@ -93,6 +95,7 @@ impl L7Protocol {
         Self::Http2,
         Self::Dubbo,
         Self::Grpc,
+        Self::Krpc,
         Self::Sofarpc,
         Self::Fastcgi,
         Self::Brpc,
@@ -142,6 +145,7 @@ impl L7Protocol {
             21 => Some(Self::Http2),
             40 => Some(Self::Dubbo),
             41 => Some(Self::Grpc),
+            42 => Some(Self::Krpc),
             43 => Some(Self::Sofarpc),
             44 => Some(Self::Fastcgi),
             45 => Some(Self::Brpc),
@@ -188,6 +192,7 @@ impl L7Protocol {
             Self::Http2 => "HTTP2",
             Self::Dubbo => "Dubbo",
             Self::Grpc => "gRPC",
+            Self::Krpc => "KRPC",
             Self::Sofarpc => "SofaRPC",
             Self::Fastcgi => "FastCGI",
             Self::Brpc => "bRPC",
@@ -249,6 +254,12 @@ impl L7Protocol {
             Self::Http
                 | Self::Http2
                 | Self::Grpc
+                | Self::Krpc
+                | Self::Sofarpc
+                | Self::Fastcgi
+                | Self::Brpc
+                | Self::Tars
+                | Self::Someip
                 | Self::Mysql
                 | Self::Postgresql
                 | Self::Redis

@@ -93,6 +93,7 @@ export const PROTOCOLS = {
   21: "HTTP2",
   40: "Dubbo",
   41: "gRPC",
+  42: "KRPC",
   43: "SofaRPC",
   44: "FastCGI",
   45: "bRPC",

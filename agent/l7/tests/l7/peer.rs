@@ -19,6 +19,12 @@ const FOLDERS: &[&str] = &[
     "amqp",
     "kafka",
     "memcached",
+    "brpc",
+    "fastcgi",
+    "krpc",
+    "sofarpc",
+    "some_ip",
+    "tars",
 ];
 
 fn folder() -> Option<PathBuf> {
@@ -99,7 +105,7 @@ fn facts(result: &str) -> Vec<String> {
     for line in result.lines() {
         if line.starts_with('{') {
             facts.extend(JSON_TEXTS.iter().filter_map(|key| json_text(line, key)));
-            for key in ["request_id", "sql_affected_rows"] {
+            for key in ["request_id", "sql_affected_rows", "request_resource", "endpoint"] {
                 facts.extend(json_number(line, key));
             }
             continue;
@@ -255,7 +261,7 @@ const ONLY: [(&str, &[&str]); 26] = [
     ("fastcgi", &["FastCGI"]),
     ("http", &["HTTP", "HTTP2", "gRPC"]),
     ("kafka", &["Kafka"]),
-    ("krpc", &[]),
+    ("krpc", &["KRPC"]),
     ("l4", &["HTTP", "DNS"]),
     ("memcached", &["Memcached"]),
     ("mongo", &["MongoDB"]),
