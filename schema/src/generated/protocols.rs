@@ -58,7 +58,7 @@ pub enum L7Protocol {
     Kafka = 100,
     /// MQTT 3.1.1 and 5.
     Mqtt = 101,
-    /// AMQP 0-9-1.
+    /// AMQP 0-9-1 and 1.0.
     Amqp = 102,
     /// Apache ActiveMQ OpenWire.
     Openwire = 103,
