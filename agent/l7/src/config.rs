@@ -68,17 +68,24 @@ impl Default for Config {
 /// How long a request waits for its response (`timeouts.session_aggregate_window_duration`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowConfig {
-    /// Any protocol but DNS. unit ns
+    /// Any protocol but DNS and TLS. unit ns
     pub session_ns: u64,
     /// DNS. unit ns
     pub dns_ns: u64,
+    /// TLS handshakes. unit ns
+    pub tls_ns: u64,
     /// How long missing bytes of a TCP stream are waited for once later ones came. unit ns
     pub gap_ns: u64,
 }
 
 impl Default for WindowConfig {
     fn default() -> Self {
-        Self { session_ns: 120 * SECOND_NS, dns_ns: 15 * SECOND_NS, gap_ns: SECOND_NS }
+        Self {
+            session_ns: 120 * SECOND_NS,
+            dns_ns: 15 * SECOND_NS,
+            tls_ns: 15 * SECOND_NS,
+            gap_ns: SECOND_NS,
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Conversation {
     context: ConversationContext,
     streams: [Stream; 2],
     state: State,
+    /// How often another protocol began.
+    handovers: u8,
     accounted_bytes: usize,
     accounted_sessions: usize,
 }
@@ -32,6 +34,9 @@ enum State {
     Opaque,
 }
 
+/// Protocols that may follow each other: a proxy's tunnel, TLS in it, what is in that.
+const HANDOVERS_MAX: u8 = 4;
+
 impl Conversation {
     /// Nothing seen yet.
     pub fn new(context: ConversationContext) -> Self {
@@ -39,6 +44,7 @@ impl Conversation {
             context,
             streams: Default::default(),
             state: State::Undecided(Box::default()),
+            handovers: 0,
             accounted_bytes: 0,
             accounted_sessions: 0,
         }
@@ -176,8 +182,18 @@ impl Conversation {
         match &mut self.state {
             State::Opaque => {}
             State::Speaking(speaking) => {
-                let after = speaking.read(&mut Scope { shared, out }, direction, piece);
-                self.follow(after);
+                match speaking.read(&mut Scope { shared, out }, direction, piece) {
+                    After::GoOn => {}
+                    After::GiveUp => self.state = State::Opaque,
+                    After::Handover { .. } if self.handovers >= HANDOVERS_MAX => {
+                        self.state = State::Opaque;
+                    }
+                    After::Handover { unread } => {
+                        self.handovers += 1;
+                        self.state = State::Undecided(Box::default());
+                        self.deliver_rest(shared, direction, piece, unread, out);
+                    }
+                }
             }
             State::Undecided(undecided) => {
                 match undecided.consider(shared, &self.context, direction, piece) {
@@ -213,11 +229,20 @@ impl Conversation {
         }
     }
 
-    fn follow(&mut self, after: After) {
-        match after {
-            After::GoOn => {}
-            After::GiveUp => self.state = State::Opaque,
-            After::Handover => self.state = State::Undecided(Box::default()),
+    /// The end of a piece, of which the last `unread` bytes belong to another protocol.
+    fn deliver_rest(
+        &mut self,
+        shared: &mut Shared,
+        direction: Direction,
+        piece: &Piece<'_>,
+        unread: usize,
+        out: &mut Output,
+    ) {
+        let start = piece.bytes.len().saturating_sub(unread);
+        if unread > 0 {
+            let mark = piece.mark.advanced(start as u64);
+            let rest = Piece { gap_bytes: 0, bytes: &piece.bytes[start..], mark, ..*piece };
+            self.deliver(shared, direction, &rest, out);
         }
     }
 

@@ -9,6 +9,7 @@
 //! (`infer`), lets that protocol cut frames and read them (`protocol`, one module each), and pairs
 //! requests with responses (`session`).
 
+mod ber;
 mod bytes;
 mod config;
 mod conversation;
@@ -46,6 +47,7 @@ mod redis;
 mod sofarpc;
 mod some_ip;
 mod tars;
+mod tls;
 
 pub use config::{
     Config, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig, ProtocolSet,

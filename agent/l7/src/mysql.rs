@@ -8,7 +8,7 @@
 //! One session for each command and one for the login. STMT_CLOSE, STMT_SEND_LONG_DATA and QUIT
 //! have no response and are sessions by themselves. A response runs from its first packet to the
 //! end of its last result set; its time is that of the first packet. Rows are counted and passed
-//! over. After an SSL request nothing is read on.
+//! over. After an SSL request the connection speaks TLS.
 
 mod command;
 mod compression;
@@ -267,8 +267,7 @@ impl Mysql {
             return;
         };
         if capabilities & packet::CLIENT_SSL != 0 && packet.body_bytes == 32 {
-            self.encrypted = true;
-            out.pass_over = u64::MAX;
+            out.handover = true;
             return;
         }
         self.login = Login::Answered { capabilities };

@@ -10,7 +10,8 @@
 //! the server skips after an error are sessions with that error. Login and Terminate are none,
 //! but a login that fails is. `request_type`: Q Query; P Execute of a statement parsed in the
 //! same cycle; E Execute of one parsed before; F FunctionCall. The response's time is that of the
-//! first message that answers the statement. After SSL or GSSAPI was granted nothing is read on.
+//! first message that answers the statement. After SSL was granted the
+//! connection speaks TLS, after GSSAPI nothing is read on.
 
 mod backend;
 mod error;

@@ -230,6 +230,7 @@ macro_rules! protocols {
 protocols! {
     Http1: crate::http1::Http1,
     Http2: crate::http2::Http2,
+    Tls: crate::tls::Tls,
     Redis: crate::redis::Redis,
     Mysql: crate::mysql::Mysql,
     Postgresql: crate::postgresql::Postgresql,

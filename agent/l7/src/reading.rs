@@ -43,8 +43,11 @@ pub(crate) struct Scope<'a> {
 pub(crate) enum After {
     GoOn,
     GiveUp,
-    /// Another protocol is spoken from here on.
-    Handover,
+    /// Another protocol is spoken from here on: in the last `unread` bytes of the piece, and in
+    /// what follows.
+    Handover {
+        unread: usize,
+    },
 }
 
 /// Unread bytes of one direction, from the start of a frame.
@@ -143,7 +146,11 @@ impl Speaking {
         } else if cut {
             self.pass_gap(scope, direction, piece.cut_bytes, piece.mark);
         }
-        After::GoOn
+        // Nothing of either direction is of interest any more.
+        match self.table.len() == 0 && self.readers.iter().all(|side| side.skip == u64::MAX) {
+            true => After::GiveUp,
+            false => After::GoOn,
+        }
     }
 
     /// Ends requests that waited too long.
@@ -225,7 +232,12 @@ impl Speaking {
                 let now_ns = mark_at(run.marks, at).time_ns;
                 self.readers = Default::default();
                 self.close(scope, now_ns);
-                return (run.bytes.len(), After::Handover);
+                let left = run.bytes.len() - at;
+                let unread = match step {
+                    Step::Frame { used, .. } => left - used.min(left as u64) as usize,
+                    _ => 0,
+                };
+                return (run.bytes.len(), After::Handover { unread });
             }
             let used = match step {
                 Step::Frame { used, .. } | Step::Skip(used) if used > 0 => used,

@@ -330,6 +330,7 @@ impl Pairing<'_> {
     pub fn expire(&mut self, now_ns: u64) {
         let window_ns = match self.protocol {
             L7Protocol::Dns => self.config.windows.dns_ns,
+            L7Protocol::Tls => self.config.windows.tls_ns,
             _ => self.config.windows.session_ns,
         };
         let is_old = |start_ns: u64| start_ns.saturating_add(window_ns) <= now_ns;

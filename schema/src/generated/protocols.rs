@@ -268,6 +268,7 @@ impl L7Protocol {
                 | Self::Kafka
                 | Self::Amqp
                 | Self::Dns
+                | Self::Tls
         )
     }
 }

@@ -1,6 +1,7 @@
 //! Rows of the flow log.
 
 use flow::{Delay, FlowReport};
+use l7::StatKind;
 use meter::{Edge, RequestSum};
 use schema::l4_flow_log::Row;
 use schema::{L7Protocol, SignalSource, Text, TunnelType};
@@ -17,6 +18,8 @@ pub struct Requests {
     protocol: Option<L7Protocol>,
     domain: Text,
     sum: RequestSum,
+    /// Longest TLS handshake that succeeded. unit µs
+    tls_rtt_us: u32,
 }
 
 impl Requests {
@@ -25,6 +28,12 @@ impl Requests {
         for stat in &output.stats {
             self.protocol = Some(stat.protocol);
             self.sum.count(stat);
+            if let (L7Protocol::Tls, StatKind::Response { rrt_us: Some(rtt_us), error: None }) =
+                (stat.protocol, stat.kind)
+            {
+                let rtt_us = u32::try_from(rtt_us).unwrap_or(u32::MAX);
+                self.tls_rtt_us = self.tls_rtt_us.max(rtt_us);
+            }
         }
         if let Some(record) =
             output.records.iter().rfind(|record| !record.request_domain.is_empty())
@@ -36,7 +45,7 @@ impl Requests {
     /// Gives out what was counted; protocol and domain are kept.
     pub fn take(&mut self) -> Self {
         let (protocol, domain) = (self.protocol, self.domain.clone());
-        let kept = Self { protocol, domain, sum: RequestSum::default() };
+        let kept = Self { protocol, domain, ..Self::default() };
         std::mem::replace(self, kept)
     }
 }
@@ -133,7 +142,7 @@ pub fn row(report: &FlowReport, edge: &Edge, requests: &Requests) -> Row {
         rtt: c.rtt.max_us,
         rtt_client: c.rtt_client.max_us,
         rtt_server: c.rtt_server.max_us,
-        tls_rtt: 0,
+        tls_rtt: requests.tls_rtt_us,
         srt_sum: sum_us(&c.srt),
         srt_count: c.srt.count,
         srt_max: c.srt.max_us,
@@ -189,4 +198,26 @@ impl From<Option<Tunnel>> for Outer {
 /// A MAC address as a number: its bytes from the most significant.
 fn mac(bytes: [u8; 6]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(protocol: L7Protocol, rrt_us: u64, error: Option<l7::ErrorSide>) -> l7::Output {
+        let kind = StatKind::Response { rrt_us: Some(rrt_us), error };
+        let stat = l7::Stat { time_ns: 0, protocol, endpoint: Text::default(), kind };
+        l7::Output { stats: vec![stat], ..l7::Output::default() }
+    }
+
+    #[test]
+    fn handshakes_that_succeed_give_the_tls_rtt_once() {
+        let mut requests = Requests::default();
+        requests.count(&output(L7Protocol::Tls, 900, Some(l7::ErrorSide::Client)));
+        assert_eq!(requests.tls_rtt_us, 0);
+        requests.count(&output(L7Protocol::Tls, 700, None));
+        requests.count(&output(L7Protocol::Http, 9000, None));
+        assert_eq!(requests.take().tls_rtt_us, 700);
+        assert_eq!(requests.take().tls_rtt_us, 0);
+    }
 }

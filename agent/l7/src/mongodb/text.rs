@@ -189,17 +189,15 @@ impl Writer {
         let Some(array) = element.document() else { return };
         self.text.push('[');
         let mut elements = array.elements();
-        let mut count = 0;
-        for element in elements.by_ref() {
+        for (place, element) in elements.by_ref().enumerate() {
             if self.is_full() {
                 return;
             }
-            self.text.push_str(if count > 0 { ", " } else { "" });
+            self.text.push_str(if place > 0 { ", " } else { "" });
             match self.is_hidden(&element, 1, depth + 1) {
                 true => self.text.push('?'),
                 false => self.value(&element, depth + 1),
             }
-            count += 1;
         }
         if elements.ended {
             self.text.push(']');

@@ -12,13 +12,18 @@ impl Postgresql {
     pub(super) fn read_server(&mut self, message: &Message<'_>, out: &mut Pairing<'_>) {
         if self.startup == Startup::Asked {
             self.startup = Startup::None;
-            if message.body_bytes == 0 && matches!(message.kind, b'S' | b'G') {
-                self.encrypted = true;
-                out.pass_over = u64::MAX;
-                return;
-            }
-            if message.body_bytes == 0 && message.kind == b'N' {
-                return;
+            match message.kind {
+                b'S' if message.body_bytes == 0 => {
+                    out.handover = true;
+                    return;
+                }
+                b'G' if message.body_bytes == 0 => {
+                    self.encrypted = true;
+                    out.pass_over = u64::MAX;
+                    return;
+                }
+                b'N' if message.body_bytes == 0 => return,
+                _ => {}
             }
         }
         if self.unsynced {
