@@ -34,6 +34,7 @@ mod trace;
 mod amqp;
 mod brpc;
 mod dns;
+mod dubbo;
 mod fastcgi;
 mod http1;
 mod http2;

@@ -239,6 +239,7 @@ protocols! {
     Mongodb: crate::mongodb::Mongodb,
     Amqp: crate::amqp::Amqp,
     Memcached: crate::memcached::Memcached,
+    Dubbo: crate::dubbo::Dubbo,
     Brpc: crate::brpc::Brpc,
     FastCgi: crate::fastcgi::FastCgi,
     SofaRpc: crate::sofarpc::SofaRpc,

@@ -253,6 +253,7 @@ impl L7Protocol {
             self,
             Self::Http
                 | Self::Http2
+                | Self::Dubbo
                 | Self::Grpc
                 | Self::Krpc
                 | Self::Sofarpc

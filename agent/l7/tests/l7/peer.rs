@@ -20,6 +20,7 @@ const FOLDERS: &[&str] = &[
     "kafka",
     "memcached",
     "brpc",
+    "dubbo",
     "fastcgi",
     "krpc",
     "sofarpc",
