@@ -1,4 +1,5 @@
-//! IPv4 with options, IPv6 with extension headers; fragments are described, not joined.
+//! IPv4 with options, IPv6 with extension headers, authentication headers in both; fragments are
+//! described, not joined.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -122,7 +123,7 @@ fn read_v4(cursor: &mut Cursor<'_>) -> Result<Ip, Malformed> {
     let (offset, more) = (place & 0x1fff, place & 0x2000 != 0);
     let fragment =
         (offset != 0 || more).then_some(Fragment { id, offset_bytes: u32::from(offset) * 8, more });
-    Ok(Ip {
+    let mut ip = Ip {
         src: IpAddr::V4(Ipv4Addr::new(head[12], head[13], head[14], head[15])),
         dst: IpAddr::V4(Ipv4Addr::new(head[16], head[17], head[18], head[19])),
         ttl: head[8],
@@ -130,7 +131,12 @@ fn read_v4(cursor: &mut Cursor<'_>) -> Result<Ip, Malformed> {
         protocol: head[9],
         fragment,
         payload_bytes,
-    })
+    };
+    // An authentication header hides nothing; in tunnel mode the packet in it is one more tier.
+    if ip.protocol == protocol::AH && !ip.is_later_fragment() {
+        read_extension(cursor, &mut ip)?;
+    }
+    Ok(ip)
 }
 
 fn read_v6(cursor: &mut Cursor<'_>) -> Result<Ip, Malformed> {
@@ -179,7 +185,7 @@ fn read_extension(cursor: &mut Cursor<'_>, ip: &mut Ip) -> Result<bool, Malforme
             (usize::from(*units) + 1) * 8
         }
         protocol::AH => {
-            let [_, units] = cursor.peek::<2>().ok_or(Malformed::Truncated("ipv6.ah"))?;
+            let [_, units] = cursor.peek::<2>().ok_or(Malformed::Truncated("ah"))?;
             (usize::from(*units) + 2) * 4
         }
         protocol::FRAGMENT => {

@@ -1,4 +1,6 @@
-//! Link layers: Ethernet with VLAN tags, Linux cooked captures, raw IP, BSD loopback.
+//! Link layers: Ethernet with VLAN tags, Linux cooked captures, raw IP, BSD loopback, PPP.
+
+mod ppp;
 
 use crate::cursor::Cursor;
 use crate::error::Malformed;
@@ -19,6 +21,8 @@ pub mod eth_type {
     pub const MPLS: u16 = 0x8847;
     /// MPLS multicast (RFC 5332).
     pub const MPLS_MULTICAST: u16 = 0x8848;
+    /// PPPoE session (RFC 2516).
+    pub const PPPOE_SESSION: u16 = 0x8864;
     /// Transparent Ethernet bridging: an Ethernet frame follows.
     pub const TEB: u16 = 0x6558;
     /// ERSPAN types I and II.
@@ -42,20 +46,32 @@ pub enum LinkType {
     Null,
     /// OpenBSD loopback: address family in network byte order (LINKTYPE 108).
     Loop,
+    /// PPP, with or without HDLC framing, or Cisco HDLC (LINKTYPE 9, 50, 104).
+    Ppp,
 }
 
 impl LinkType {
     /// Every link type that can be read.
-    pub const ALL: [Self; 6] =
-        [Self::Ethernet, Self::LinuxSll, Self::LinuxSll2, Self::RawIp, Self::Null, Self::Loop];
+    pub const ALL: [Self; 7] = [
+        Self::Ethernet,
+        Self::LinuxSll,
+        Self::LinuxSll2,
+        Self::RawIp,
+        Self::Null,
+        Self::Loop,
+        Self::Ppp,
+    ];
 
     /// Numbers in capture files (LINKTYPE_ values) with the names shown to users.
     pub const PCAP: &'static [(u32, &'static str)] = &[
         (0, "BSD loopback"),
         (1, "Ethernet"),
+        (9, "PPP"),
         (12, "raw IP"),
         (14, "raw IP"),
+        (50, "PPP in HDLC"),
         (101, "raw IP"),
+        (104, "Cisco HDLC"),
         (108, "OpenBSD loopback"),
         (113, "Linux cooked v1"),
         (228, "raw IPv4"),
@@ -68,6 +84,7 @@ impl LinkType {
         Some(match number {
             0 => Self::Null,
             1 => Self::Ethernet,
+            9 | 50 | 104 => Self::Ppp,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             108 => Self::Loop,
             113 => Self::LinuxSll,
@@ -90,6 +107,8 @@ pub struct Link {
     pub vlan: Option<u16>,
     /// Outermost VLAN id where there are two tags or more.
     pub outer_vlan: Option<u16>,
+    /// Interface index, where the frame itself says it (Linux cooked v2).
+    pub interface: Option<u32>,
 }
 
 /// Reads the link header; the cursor is then at the network layer.
@@ -118,6 +137,7 @@ pub(crate) fn read(cursor: &mut Cursor<'_>, link: LinkType) -> Result<Link, Malf
             if head[11] == 6 {
                 out.src_mac.copy_from_slice(&head[12..18]);
             }
+            out.interface = Some(u32::from_be_bytes([head[4], head[5], head[6], head[7]]));
             out.eth_type = u16::from_be_bytes([head[0], head[1]]);
         }
         LinkType::RawIp => {
@@ -128,9 +148,16 @@ pub(crate) fn read(cursor: &mut Cursor<'_>, link: LinkType) -> Result<Link, Malf
             out.eth_type = read_family(cursor)?;
             return Ok(out);
         }
+        LinkType::Ppp => {
+            out.eth_type = ppp::read(cursor)?;
+            return Ok(out);
+        }
     }
     read_tags(cursor, &mut out)?;
     read_llc(cursor, &mut out)?;
+    if out.eth_type == eth_type::PPPOE_SESSION {
+        out.eth_type = ppp::read_pppoe(cursor)?;
+    }
     Ok(out)
 }
 

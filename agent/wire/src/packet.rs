@@ -33,6 +33,9 @@ pub struct Packet<'a> {
     pub tunnel: Option<Tunnel>,
     /// Number of tunnels opened, up to [`crate::MAX_TUNNEL_TIERS`].
     pub tunnel_tier: u8,
+    /// Ids of the overlay networks that the packet was in (see [`crate::TunnelKind::id_names_network`]):
+    /// the innermost in the lower half, the one around it in the upper; 0 outside of any.
+    pub network_id: u64,
     /// Innermost IP header.
     pub ip: Ip,
     /// Transport header.

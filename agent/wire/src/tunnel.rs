@@ -66,26 +66,65 @@ impl TunnelKind {
     }
 }
 
-/// Which tunnels to open.
+/// Headers that mirroring puts before a packet, by the names of
+/// `inputs.cbpf.preprocess.tunnel_trim_protocols`. They are taken off as if they had never been
+/// there: no tunnel is told, and the frame is as long as what was mirrored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum TrimKind {
+    /// ERSPAN types I to III.
+    Erspan = 0,
+    /// VXLAN.
+    Vxlan = 1,
+    /// Ethernet in GRE.
+    Teb = 2,
+}
+
+impl TrimKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Erspan, Self::Vxlan, Self::Teb];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Erspan => "ERSPAN",
+            Self::Vxlan => "VXLAN",
+            Self::Teb => "TEB",
+        }
+    }
+
+    /// The kind of this name, in letters of any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// Which tunnels to open, and which headers of mirroring to take off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecapConfig {
     kinds: u8,
+    trims: u8,
 }
 
 impl DecapConfig {
-    /// Opens every kind.
+    /// Opens every kind; takes nothing off.
     pub fn all() -> Self {
         TunnelKind::ALL.into_iter().fold(Self::none(), Self::with)
     }
 
     /// Opens none.
     pub fn none() -> Self {
-        Self { kinds: 0 }
+        Self { kinds: 0, trims: 0 }
     }
 
     /// Opens this kind too.
     pub fn with(self, kind: TunnelKind) -> Self {
-        Self { kinds: self.kinds | 1 << kind.id() }
+        Self { kinds: self.kinds | 1 << kind.id(), ..self }
+    }
+
+    /// Takes this header off too, where it is the outermost one.
+    pub fn trimming(self, kind: TrimKind) -> Self {
+        Self { trims: self.trims | 1 << kind as u8, ..self }
     }
 
     /// Opens the kinds of these numbers; the first unknown number is the error.
@@ -100,9 +139,24 @@ impl DecapConfig {
         self.kinds & 1 << kind.id() != 0
     }
 
-    /// Whether none is opened.
+    /// Whether this header is taken off.
+    pub fn trims(&self, kind: TrimKind) -> bool {
+        self.trims & 1 << kind as u8 != 0
+    }
+
+    /// Whether every tunnel stays closed.
     pub fn is_empty(&self) -> bool {
-        self.kinds == 0
+        self.kinds == 0 && self.trims == 0
+    }
+
+    /// What is left to do below a tunnel: nothing more is taken off.
+    pub(crate) fn inside(self) -> Self {
+        Self { trims: 0, ..self }
+    }
+
+    /// Whether a tunnel of `kind` is looked into, for its own sake or to take it off.
+    fn wants(&self, kind: TunnelKind, trim: Option<TrimKind>) -> bool {
+        self.contains(kind) || trim.is_some_and(|trim| self.trims(trim))
     }
 }
 
@@ -133,14 +187,23 @@ pub struct Tunnel {
 
 /// A tunnel just opened: the cursor is at what it carries.
 pub(crate) struct Opened {
-    kind: TunnelKind,
-    id: u32,
+    found: Found,
     addresses: Option<(IpAddr, IpAddr)>,
+}
+
+/// What a tunnel's own header says.
+pub(crate) struct Found {
+    kind: TunnelKind,
+    /// See [`Tunnel::id`].
+    id: u32,
+    /// The header of mirroring that it may be.
+    trim: Option<TrimKind>,
     /// What follows.
-    pub(crate) inner: Inner,
+    inner: Inner,
 }
 
 /// What a tunnel carries.
+#[derive(Clone, Copy)]
 pub(crate) enum Inner {
     /// An Ethernet frame.
     Ethernet,
@@ -149,13 +212,30 @@ pub(crate) enum Inner {
 }
 
 impl Opened {
+    /// What follows.
+    pub(crate) fn inner(&self) -> Inner {
+        self.found.inner
+    }
+
+    /// Where the header is taken off as if it had never been there: what is left to do below it.
+    /// Each kind is taken off once: a second one belongs to what was mirrored.
+    pub(crate) fn trimmed(&self, decap: &DecapConfig) -> Option<DecapConfig> {
+        let trim = self.found.trim.filter(|trim| decap.trims(*trim))?;
+        Some(DecapConfig { trims: decap.trims & !(1 << trim as u8), ..*decap })
+    }
+
+    /// Its id, when that names a network.
+    pub(crate) fn network_id(&self) -> Option<u32> {
+        self.found.kind.id_names_network().then_some(self.found.id)
+    }
+
     /// The description for the packet; `link` is the outer link layer.
     pub(crate) fn describe(&self, link: &Link) -> Tunnel {
         let none = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
         let (src, dst) = self.addresses.unwrap_or((none, none));
         Tunnel {
-            kind: self.kind,
-            id: self.id,
+            kind: self.found.kind,
+            id: self.found.id,
             src,
             dst,
             src_mac: link.src_mac,
@@ -176,18 +256,18 @@ pub(crate) fn open(
         return Ok(None);
     }
     let mut ahead = *cursor;
+    let ipip = |inner| {
+        let found = Found { kind: TunnelKind::Ipip, id: 0, trim: None, inner };
+        decap.contains(TunnelKind::Ipip).then_some(found)
+    };
     let found = match ip.protocol {
         protocol::UDP => udp::open(&mut ahead, decap)?,
-        protocol::IPIP if decap.contains(TunnelKind::Ipip) => {
-            Some((TunnelKind::Ipip, 0, Inner::Network(eth_type::IPV4)))
-        }
-        protocol::IPV6 if decap.contains(TunnelKind::Ipip) => {
-            Some((TunnelKind::Ipip, 0, Inner::Network(eth_type::IPV6)))
-        }
+        protocol::IPIP => ipip(Inner::Network(eth_type::IPV4)),
+        protocol::IPV6 => ipip(Inner::Network(eth_type::IPV6)),
         protocol::GRE => gre::open(&mut ahead, decap)?,
         _ => None,
     };
-    let Some((kind, id, inner)) = found else { return Ok(None) };
+    let Some(found) = found else { return Ok(None) };
     *cursor = ahead;
-    Ok(Some(Opened { kind, id, addresses: Some((ip.src, ip.dst)), inner }))
+    Ok(Some(Opened { found, addresses: Some((ip.src, ip.dst)) }))
 }

@@ -90,6 +90,49 @@ fn tags_keep_the_innermost_and_the_outermost_id() {
 }
 
 #[test]
+fn ppp_on_lines_and_over_ethernet() {
+    let framings: [&[u8]; 5] =
+        [&[0xff, 3, 0, 0x21], &[0xff, 3, 0x21], &[0, 0x21], &[0x21], &[0x0f, 0, 8, 0]];
+    for framing in framings {
+        let packet_bytes = [framing, &tcp_v4()].concat();
+        let packet = read(LinkType::Ppp, &packet_bytes);
+        assert_eq!((packet.payload, packet.link.eth_type), (&b"hello"[..], eth_type::IPV4));
+    }
+    let ip = tcp_v4();
+    let mut session = vec![0x11, 0, 0, 7, 0, ip.len() as u8 + 2, 0, 0x21];
+    session.extend_from_slice(&ip);
+    session.extend_from_slice(b"padding");
+    let frame = build::ethernet(eth_type::PPPOE_SESSION, &session);
+    assert_eq!(read(LinkType::Ethernet, &frame).payload, b"hello");
+    let tagged = build::vlan(7, eth_type::PPPOE_SESSION, &session);
+    let frame = build::ethernet(eth_type::VLAN, &tagged);
+    assert_eq!(read(LinkType::Ethernet, &frame).link.vlan, Some(7));
+    for (at, value) in [(15, 9), (21, 0xc0)] {
+        let mut frame = build::ethernet(eth_type::PPPOE_SESSION, &session);
+        frame[at] = value;
+        assert!(refuse(&frame).is_unsupported(), "discovery, link control");
+    }
+}
+
+#[test]
+fn authentication_headers_are_stepped_over_in_both_versions() {
+    let mut auth = vec![6, 4, 0, 0];
+    auth.extend_from_slice(&[0; 20]);
+    auth.extend_from_slice(&segment().with(b"hello"));
+    let frame = build::ethernet(eth_type::IPV4, &build::ipv4(A, B, 51, &auth));
+    let packet = read(LinkType::Ethernet, &frame);
+    assert_eq!((packet.ip.protocol, packet.payload), (6, &b"hello"[..]));
+    let frame = build::ethernet(eth_type::IPV6, &build::ipv6(A6, B6, 51, &auth));
+    assert_eq!(read(LinkType::Ethernet, &frame).payload, b"hello");
+    auth[0] = 4;
+    auth.truncate(24);
+    auth.extend_from_slice(&tcp_v4());
+    let frame = build::ethernet(eth_type::IPV4, &build::ipv4(B, A, 51, &auth));
+    let packet = read(LinkType::Ethernet, &frame);
+    assert_eq!((packet.tunnel_tier, packet.ip.src), (1, IpAddr::V4(A)), "tunnel mode");
+}
+
+#[test]
 fn other_link_types() {
     let ip = tcp_v4();
     let mut sll = vec![0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0, 8, 0];
@@ -100,6 +143,10 @@ fn other_link_types() {
     sll2.extend_from_slice(&ip);
     let packet = read(LinkType::LinuxSll2, &sll2);
     assert_eq!((packet.link.src_mac, packet.payload), ([1, 2, 3, 4, 5, 6], &b"hello"[..]));
+    assert_eq!(
+        (packet.link.interface, read(LinkType::LinuxSll, &sll).link.interface),
+        (Some(3), None)
+    );
     assert_eq!(read(LinkType::RawIp, &ip).payload, b"hello");
     for (link, family) in [
         (LinkType::Null, [2, 0, 0, 0]),

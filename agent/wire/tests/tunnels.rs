@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use wire::{
-    DecapConfig, LinkType, Malformed, Packet, Transport, TunnelKind, build, eth_type, parse,
+    DecapConfig, LinkType, Malformed, Packet, Transport, TrimKind, TunnelKind, build, eth_type,
+    parse,
 };
 
 const OUT_A: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 1);
@@ -152,6 +153,46 @@ fn two_tiers_are_opened_and_a_third_is_not() {
     }
     let packet = read(&frame, &DecapConfig::default());
     assert_eq!(packet.ports(), (50000, 4789));
+}
+
+#[test]
+fn the_networks_around_a_packet_are_told() {
+    let vxlan = |vni, frame: &[u8]| outer(17, &build::udp(50000, 4789, &build::vxlan(vni, frame)));
+    let network = |frame: &[u8]| read(frame, &DecapConfig::all()).network_id;
+    let one = vxlan(11, &inner_frame());
+    assert_eq!((network(&inner_frame()), network(&one)), (0, 11));
+    assert_eq!(network(&vxlan(22, &one)), 22 << 32 | 11);
+    let keyed = gre(0x2000, 0x6558, &[0, 0, 0, 5], &one);
+    assert_eq!(network(&keyed), 11, "a key of GRE belongs to one direction");
+}
+
+#[test]
+fn headers_of_mirroring_are_taken_off_without_a_trace() {
+    let erspan = [0, 0, 0, 1, 0x10, 0x07, 0x00, 0x64, 0, 0, 0, 3];
+    let mirrored: [(TrimKind, fn(&[u8]) -> Vec<u8>); 3] = [
+        (TrimKind::Vxlan, |frame| outer(17, &build::udp(50000, 4789, &build::vxlan(42, frame)))),
+        (TrimKind::Teb, |frame| gre(0x2000, 0x6558, &[0, 0, 1, 0], frame)),
+        (TrimKind::Erspan, |frame| {
+            gre(0x1000, 0x88be, &[0, 0, 0, 1, 0x10, 7, 0, 1, 0, 0, 0, 3], frame)
+        }),
+    ];
+    for (kind, mirror) in mirrored {
+        let own = outer(17, &build::udp(50000, 4789, &build::vxlan(7, &inner_frame())));
+        let frame = mirror(&own);
+        let trimmed = read(&frame, &DecapConfig::default().trimming(kind));
+        assert_eq!(trimmed, read(&own, &DecapConfig::default()), "{kind:?}");
+        assert_eq!(TrimKind::from_name(kind.name()), Some(kind));
+        // Opened and not taken off: one tier more, and the outer header is told.
+        assert_eq!(read(&frame, &DecapConfig::all()).tunnel_tier, 2);
+        let plain = mirror(&inner_frame());
+        let packet = read(&plain, &DecapConfig::none().trimming(kind));
+        assert_eq!((packet.tunnel, packet.payload), (None, &b"inner"[..]));
+        assert_eq!(packet.frame_bytes as usize, inner_frame().len());
+    }
+    let twice = gre(0x1000, 0x88be, &erspan, &gre(0, 0x6558, &[], &inner_frame()));
+    let both = DecapConfig::none().trimming(TrimKind::Erspan).trimming(TrimKind::Teb);
+    assert_eq!(read(&twice, &both).payload, b"inner");
+    assert_eq!(TrimKind::from_name("GRE"), None);
 }
 
 #[test]

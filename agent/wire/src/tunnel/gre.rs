@@ -1,6 +1,6 @@
 //! GRE and what travels in it: IP, Ethernet (TEB, NVGRE), ERSPAN, MPLS.
 
-use super::{DecapConfig, Inner, TunnelKind};
+use super::{DecapConfig, Found, Inner, TrimKind, TunnelKind};
 use crate::cursor::Cursor;
 use crate::error::Malformed;
 use crate::link::eth_type;
@@ -19,19 +19,22 @@ const VERSION_MASK: u16 = 0x0007;
 pub(super) fn open(
     cursor: &mut Cursor<'_>,
     decap: &DecapConfig,
-) -> Result<Option<(TunnelKind, u32, Inner)>, Malformed> {
+) -> Result<Option<Found>, Malformed> {
     let Some(head) = cursor.peek::<4>() else { return Ok(None) };
     let flags = u16::from_be_bytes([head[0], head[1]]);
     let kind = u16::from_be_bytes([head[2], head[3]]);
     if flags & VERSION_MASK != 0 || flags & FLAG_ROUTING != 0 {
         return Ok(None);
     }
-    let wanted = match kind {
-        eth_type::TEB | eth_type::ERSPAN | eth_type::ERSPAN_III => TunnelKind::ErspanOrTeb,
-        eth_type::IPV4 | eth_type::IPV6 | eth_type::MPLS => TunnelKind::Gre,
+    let (wanted, trim) = match kind {
+        eth_type::TEB => (TunnelKind::ErspanOrTeb, Some(TrimKind::Teb)),
+        eth_type::ERSPAN | eth_type::ERSPAN_III => {
+            (TunnelKind::ErspanOrTeb, Some(TrimKind::Erspan))
+        }
+        eth_type::IPV4 | eth_type::IPV6 | eth_type::MPLS => (TunnelKind::Gre, None),
         _ => return Ok(None),
     };
-    if !decap.contains(wanted) {
+    if !decap.wants(wanted, trim) {
         return Ok(None);
     }
     cursor.take::<4>("gre")?;
@@ -45,18 +48,22 @@ pub(super) fn open(
     if flags & FLAG_SEQUENCE != 0 {
         cursor.take::<4>("gre.sequence")?;
     }
-    Ok(Some(match kind {
-        eth_type::TEB => (TunnelKind::ErspanOrTeb, id, Inner::Ethernet),
-        eth_type::ERSPAN if flags & FLAG_SEQUENCE == 0 => {
+    let inner = match kind {
+        eth_type::ERSPAN => {
             // Type I has neither sequence number nor header of its own.
-            (TunnelKind::ErspanOrTeb, id, Inner::Ethernet)
+            if flags & FLAG_SEQUENCE != 0 {
+                id = open_erspan_ii(cursor)?;
+            }
+            Inner::Ethernet
         }
-        eth_type::ERSPAN => (TunnelKind::ErspanOrTeb, open_erspan_ii(cursor)?, Inner::Ethernet),
         eth_type::ERSPAN_III => {
-            (TunnelKind::ErspanOrTeb, open_erspan_iii(cursor)?, Inner::Ethernet)
+            id = open_erspan_iii(cursor)?;
+            Inner::Ethernet
         }
-        network => (TunnelKind::Gre, id, Inner::Network(network)),
-    }))
+        eth_type::TEB => Inner::Ethernet,
+        network => Inner::Network(network),
+    };
+    Ok(Some(Found { kind: wanted, id, trim, inner }))
 }
 
 /// ```text

@@ -1,6 +1,6 @@
 //! MPLS label stacks.
 
-use super::{Inner, Opened, TunnelKind};
+use super::{Found, Inner, Opened, TunnelKind};
 use crate::cursor::Cursor;
 use crate::error::Malformed;
 use crate::link::by_ip_version;
@@ -26,7 +26,8 @@ pub(crate) fn open(cursor: &mut Cursor<'_>) -> Result<Opened, Malformed> {
             }
             _ => Inner::Network(by_ip_version(cursor)?),
         };
-        return Ok(Opened { kind: TunnelKind::Mpls, id: entry >> 12, addresses: None, inner });
+        let found = Found { kind: TunnelKind::Mpls, id: entry >> 12, trim: None, inner };
+        return Ok(Opened { found, addresses: None });
     }
     Err(Malformed::Invalid("mpls.labels"))
 }

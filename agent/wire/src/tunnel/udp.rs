@@ -1,6 +1,6 @@
 //! Tunnels over UDP: VXLAN, VXLAN-GPE with NSH, Geneve.
 
-use super::{DecapConfig, Inner, TunnelKind};
+use super::{DecapConfig, Found, Inner, TrimKind, TunnelKind};
 use crate::cursor::Cursor;
 use crate::error::Malformed;
 use crate::link::eth_type;
@@ -14,7 +14,7 @@ const GENEVE_PORT: u16 = 6081;
 pub(super) fn open(
     cursor: &mut Cursor<'_>,
     decap: &DecapConfig,
-) -> Result<Option<(TunnelKind, u32, Inner)>, Malformed> {
+) -> Result<Option<Found>, Malformed> {
     let Some(ports) = cursor.peek::<4>() else { return Ok(None) };
     let dst_port = u16::from_be_bytes([ports[2], ports[3]]);
     if VXLAN_PORTS.contains(&dst_port) || dst_port == VXLAN_GPE_PORT {
@@ -32,10 +32,7 @@ pub(super) fn open(
 /// vxlan := [flags: u8][0: 2][next protocol: u8, only with flag P][vni: u24 be][0: u8]
 /// ```
 /// Something else on the port is no tunnel: the flag I must be set.
-fn open_vxlan(
-    cursor: &mut Cursor<'_>,
-    decap: &DecapConfig,
-) -> Result<Option<(TunnelKind, u32, Inner)>, Malformed> {
+fn open_vxlan(cursor: &mut Cursor<'_>, decap: &DecapConfig) -> Result<Option<Found>, Malformed> {
     let Ok(head) = cursor.take::<8>("vxlan") else { return Ok(None) };
     let (flags, vni) = (head[0], u32::from_be_bytes([0, head[4], head[5], head[6]]));
     if flags & 0x08 == 0 {
@@ -45,10 +42,11 @@ fn open_vxlan(
     if next == NEXT_NSH {
         return if decap.contains(TunnelKind::VxlanNsh) { open_nsh(cursor) } else { Ok(None) };
     }
-    if !decap.contains(TunnelKind::Vxlan) {
+    let trim = Some(TrimKind::Vxlan);
+    if !decap.wants(TunnelKind::Vxlan, trim) {
         return Ok(None);
     }
-    Ok(next_inner(next).map(|inner| (TunnelKind::Vxlan, vni, inner)))
+    Ok(next_inner(next).map(|inner| Found { kind: TunnelKind::Vxlan, id: vni, trim, inner }))
 }
 
 /// ```text
@@ -56,7 +54,7 @@ fn open_vxlan(
 ///        [metadata type: 4 bit][next protocol: u8][service path: u24 be][service index: u8]
 ///        [metadata: length * 4 - 8]
 /// ```
-fn open_nsh(cursor: &mut Cursor<'_>) -> Result<Option<(TunnelKind, u32, Inner)>, Malformed> {
+fn open_nsh(cursor: &mut Cursor<'_>) -> Result<Option<Found>, Malformed> {
     let head = cursor.take::<8>("nsh")?;
     let length = usize::from(head[1] & 0x3f) * 4;
     if length < 8 {
@@ -64,14 +62,15 @@ fn open_nsh(cursor: &mut Cursor<'_>) -> Result<Option<(TunnelKind, u32, Inner)>,
     }
     cursor.take_slice(length - 8, "nsh.metadata")?;
     let path = u32::from_be_bytes([0, head[4], head[5], head[6]]);
-    Ok(next_inner(head[3]).map(|inner| (TunnelKind::VxlanNsh, path, inner)))
+    let kind = TunnelKind::VxlanNsh;
+    Ok(next_inner(head[3]).map(|inner| Found { kind, id: path, trim: None, inner }))
 }
 
 /// ```text
 /// geneve := [version: 2 bit][options in words: 6 bit][flags: u8][type: u16 be][vni: u24 be]
 ///           [0: u8][options]
 /// ```
-fn open_geneve(cursor: &mut Cursor<'_>) -> Result<Option<(TunnelKind, u32, Inner)>, Malformed> {
+fn open_geneve(cursor: &mut Cursor<'_>) -> Result<Option<Found>, Malformed> {
     let Ok(head) = cursor.take::<8>("geneve") else { return Ok(None) };
     if head[0] >> 6 != 0 {
         return Ok(None);
@@ -83,7 +82,7 @@ fn open_geneve(cursor: &mut Cursor<'_>) -> Result<Option<(TunnelKind, u32, Inner
     };
     cursor.take_slice(usize::from(head[0] & 0x3f) * 4, "geneve.options")?;
     let vni = u32::from_be_bytes([0, head[4], head[5], head[6]]);
-    Ok(Some((TunnelKind::Geneve, vni, inner)))
+    Ok(Some(Found { kind: TunnelKind::Geneve, id: vni, trim: None, inner }))
 }
 
 /// Next-protocol numbers of VXLAN-GPE and NSH; both agree on those used here.
