@@ -55,6 +55,8 @@ pub struct PacketConfig {
     pub snap_bytes: u32,
     /// Blocks of 1 MiB of the ring; `None`: chosen by the memory limit.
     pub ring_blocks: Option<u32>,
+    /// Headers of mirroring to take off, by name of `tunnel_trim_protocols`.
+    pub trim: Vec<String>,
     /// Tunnels to open, by number of `tunnel_decap_protocols`.
     pub decap: Vec<u8>,
 }
@@ -151,6 +153,7 @@ fn packets(s: &Settings) -> Result<PacketConfig> {
     Ok(PacketConfig {
         interface_regex: s.text("inputs.cbpf.af_packet.interface_regex")?,
         snap_bytes: u32::try_from(s.count("inputs.cbpf.tunning.max_capture_packet_size")?)?,
+        trim: s.list("inputs.cbpf.preprocess.tunnel_trim_protocols")?,
         ring_blocks: own_ring.then(|| u32::try_from(blocks)).transpose()?,
         decap: decap
             .iter()

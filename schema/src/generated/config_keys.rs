@@ -368,7 +368,7 @@ pub const KEYS: &[Key] = &[
         path: "inputs.cbpf.preprocess.tunnel_trim_protocols",
         default: "[]",
         restart: true,
-        used: false,
+        used: true,
     },
     Key { path: "inputs.ebpf.disabled", default: "false", restart: true, used: true },
     Key {

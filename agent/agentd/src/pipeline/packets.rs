@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use anyhow::Context as _;
 use flow::{
     Counters, FlowConfig, FlowInfo, FlowReport, FlowTable, FlowTick, LocalAddresses, Timeouts,
     Update,
@@ -13,7 +14,7 @@ use l7::{
 };
 use meter::{Latency, NetworkSum, Traffic};
 use schema::{Batch, Drop, SignalSource, TunnelType};
-use wire::{DecapConfig, LinkType, Malformed, Packet, TcpFlags};
+use wire::{DecapConfig, LinkType, Malformed, Packet, TcpFlags, TrimKind};
 
 use super::l4_rows::{self, Requests};
 use super::seen::Seen;
@@ -54,6 +55,12 @@ impl PacketSettings {
         let max_flows = u32::try_from(config.flow.flows)?;
         let decap = DecapConfig::from_ids(&config.packets.decap).map_err(|id| {
             anyhow::anyhow!("inputs.cbpf.preprocess.tunnel_decap_protocols: unknown tunnel {id}")
+        })?;
+        let decap = config.packets.trim.iter().try_fold(decap, |decap, name| {
+            let kind = TrimKind::from_name(name).with_context(|| {
+                format!("inputs.cbpf.preprocess.tunnel_trim_protocols: unknown header {name:?}")
+            })?;
+            anyhow::Ok(decap.trimming(kind))
         })?;
         Ok(Self {
             flow: FlowConfig { max_flows, timeouts, ..FlowConfig::default() },
@@ -135,7 +142,8 @@ impl PacketPipeline {
     }
 
     /// Takes one frame, in the order of capture.
-    /// `from` is the interface, its link type and a VLAN tag that the kernel took off.
+    /// `from` is the interface (unless the frame says it itself), its link type and a VLAN tag that
+    /// the kernel took off.
     pub fn on_frame(
         &mut self,
         time_ns: u64,
@@ -154,6 +162,7 @@ impl PacketPipeline {
             }
         };
         packet.link.vlan = packet.link.vlan.or(vlan);
+        let nic = packet.link.interface.unwrap_or(nic);
         let update = self.flows.on_packet(time_ns, nic, &packet, &mut self.ticks);
         if !self.ticks.is_empty() {
             // Before the update: a flow that ended may have given its slot to this packet's.
