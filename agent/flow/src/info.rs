@@ -58,8 +58,9 @@ pub struct FlowInfo {
     pub tunnel: Option<Arc<Tunnels>>,
     /// Interface it was captured on.
     pub nic: u32,
-    /// Tunnel id that is part of the key; 0 outside of overlay networks.
-    pub network_id: u32,
+    /// Tunnel ids that are part of the key, see [`wire::Packet::network_id`]; 0 outside of overlay
+    /// networks.
+    pub network_id: u64,
     /// IP identification of the first packet.
     pub init_ipid: u32,
     /// EtherType.

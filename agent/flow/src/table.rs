@@ -241,11 +241,7 @@ impl FlowTable {
         let Some(flow) = self.flows.get(slot) else { return false };
         let end_ns = if flow.deadline_ns <= time_ns {
             flow.deadline_ns
-        } else if let Transport::Tcp(tcp) = &packet.transport
-            && Kind::of(tcp.flags, 0) == Kind::Syn
-            && tcp.seq != flow.syn_seq
-            && flow.state.is_ended()
-        {
+        } else if flow.state.is_ended() && flow.is_new_opening(packet) {
             time_ns
         } else {
             return false;

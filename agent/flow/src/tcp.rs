@@ -129,7 +129,7 @@ impl TcpPerf {
             *of(sender, &mut counters.zero_win_tx, &mut counters.zero_win_rx) += 1;
         }
         let retransmitted = match kind {
-            Kind::Syn => self.on_syn(time_ns, sender, tcp, counters),
+            Kind::Syn => self.on_syn(time_ns, sender, tcp, payload_bytes, counters),
             Kind::SynAck => self.on_syn_ack(time_ns, sender, tcp, counters),
             Kind::Ack => {
                 self.on_ack(time_ns, sender, tcp, counters);
@@ -162,6 +162,7 @@ impl TcpPerf {
         time_ns: u64,
         sender: usize,
         tcp: &TcpView<'_>,
+        payload_bytes: u32,
         counters: &mut Counters,
     ) -> bool {
         counters.syn_count += 1;
@@ -170,6 +171,10 @@ impl TcpPerf {
             side.opening_ack = Some(tcp.seq.wrapping_add(1));
             side.opened_ns = time_ns;
             self.handshaking = true;
+        }
+        if payload_bytes > 0 {
+            // Data that came early (RFC 7413): without the server's consent it is sent once more.
+            side.segments.insert(tcp.seq.wrapping_add(1), payload_bytes);
         }
         let again = std::mem::replace(&mut side.syn_sent, true);
         if again {

@@ -37,7 +37,7 @@ pub(crate) struct Flow {
     pub(crate) is_active: bool,
     /// Whether a request was answered with success.
     pub(crate) answered: bool,
-    pub(crate) syn_seq: u32,
+    syn_seq: u32,
     is_new: bool,
     has_payload: bool,
     counters: Counters,
@@ -162,6 +162,17 @@ impl Flow {
             && self.info.network_id == key.network_id
             && ((client == key.src && server == key.dst)
                 || (server == key.src && client == key.dst))
+    }
+
+    /// Whether a packet opens a connection that is not this one: a SYN or, where that was not seen,
+    /// a SYN-ACK with another sequence number.
+    pub(crate) fn is_new_opening(&self, packet: &Packet<'_>) -> bool {
+        let Transport::Tcp(tcp) = &packet.transport else { return false };
+        match Kind::of(tcp.flags, 0) {
+            Kind::Syn => tcp.seq != self.syn_seq,
+            Kind::SynAck => tcp.seq != self.syn_ack_seq,
+            _ => false,
+        }
     }
 
     /// The direction of a packet with this key.

@@ -16,8 +16,8 @@ pub(crate) struct PacketKey {
     pub(crate) dst: Place,
     /// Interface.
     pub(crate) nic: u32,
-    /// Id of the overlay network; 0 outside of one.
-    pub(crate) network_id: u32,
+    /// Ids of the overlay networks; 0 outside of one.
+    pub(crate) network_id: u64,
     /// IP protocol.
     pub(crate) protocol: u8,
 }
@@ -25,12 +25,11 @@ pub(crate) struct PacketKey {
 impl PacketKey {
     /// The key of a packet with these ports.
     pub(crate) fn new(nic: u32, packet: &Packet<'_>, (src_port, dst_port): (u16, u16)) -> Self {
-        let network = packet.tunnel.filter(|tunnel| tunnel.kind.id_names_network());
         Self {
             src: (packet.ip.src, src_port),
             dst: (packet.ip.dst, dst_port),
             nic,
-            network_id: network.map_or(0, |tunnel| tunnel.id),
+            network_id: packet.network_id,
             protocol: packet.ip.protocol,
         }
     }
@@ -38,7 +37,7 @@ impl PacketKey {
     /// Hash, the same for both directions.
     pub(crate) fn hash(&self, seed: u64) -> u64 {
         let ends = hash_place(self.src, seed).wrapping_add(hash_place(self.dst, seed));
-        let rest = u64::from(self.nic) << 32 ^ u64::from(self.network_id) ^ seed;
+        let rest = (u64::from(self.nic) << 32).wrapping_add(self.network_id) ^ seed;
         fold(ends ^ u64::from(self.protocol), rest ^ ODD_2)
     }
 }

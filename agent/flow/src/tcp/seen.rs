@@ -4,7 +4,7 @@
 /// so that data which fills that hole counts as sent again.
 const RANGES: usize = 16;
 
-/// Quarters of the sequence space between which a jump is taken for a wrap-around.
+/// Quarters of the sequence space between which a jump is taken for a wrap-around (once in 4 GiB).
 const LOW_QUARTER: u32 = 0x4000_0000;
 const HIGH_QUARTER: u32 = 0xc000_0000;
 
@@ -28,6 +28,8 @@ pub(super) struct Segments {
     top: Range,
     /// Those below it, lowest first.
     lower: Option<Box<Lower>>,
+    /// All ranges before the last wrap-around, until data has left the lowest quarter.
+    before_wrap: Option<Box<[Range]>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,19 +48,26 @@ struct Lower {
 impl Segments {
     /// Enters the segment `[seq, seq + len)`, `len > 0`.
     ///
-    /// Sequence numbers are compared as they are. A segment across the wrap-around and late ones
-    /// from before it are not judged; the first one after it starts anew.
+    /// Sequence numbers are compared as they are, and the first segment after a wrap-around starts
+    /// anew. A segment across the wrap-around is not judged; a late one from before it only counts
+    /// as seen before when it was.
     pub(super) fn insert(&mut self, seq: u32, len: u32) -> Seen {
         let Some(end) = seq.checked_add(len) else { return Seen::New };
         let new = Range { start: seq, end };
         let is_first = self.top.end == self.top.start;
         let wrapped = seq < LOW_QUARTER && self.top.end > HIGH_QUARTER;
         if is_first || wrapped {
-            *self = Self { top: new, lower: None };
+            let before_wrap = wrapped.then(|| self.all().collect());
+            *self = Self { top: new, lower: None, before_wrap };
             return Seen::New;
         }
         if seq > HIGH_QUARTER && self.top.end < LOW_QUARTER {
-            return Seen::New;
+            let mut before = self.before_wrap.iter().flatten();
+            let is_known = before.any(|range| new.is_in(*range));
+            return if is_known { Seen::Before } else { Seen::New };
+        }
+        if self.top.end > LOW_QUARTER && self.before_wrap.is_some() {
+            self.before_wrap = None;
         }
         if new.start == self.top.end {
             self.top.end = new.end;
@@ -69,6 +78,12 @@ impl Segments {
             return Seen::New;
         }
         self.insert_below(new)
+    }
+
+    /// The ranges, lowest first.
+    fn all(&self) -> impl Iterator<Item = Range> + '_ {
+        let lower = self.lower.iter().flat_map(|lower| &lower.ranges[..lower.len]);
+        lower.chain([&self.top]).copied()
     }
 
     /// A range above all others, with a hole below it.
@@ -155,8 +170,7 @@ mod tests {
     use super::*;
 
     fn ranges(segments: &Segments) -> Vec<(u32, u32)> {
-        let lower = segments.lower.iter().flat_map(|lower| &lower.ranges[..lower.len]);
-        lower.chain([&segments.top]).map(|range| (range.start, range.end)).collect()
+        segments.all().map(|range| (range.start, range.end)).collect()
     }
 
     #[test]
@@ -196,13 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn wrap_around_starts_anew() {
+    fn a_wrap_around_starts_anew_and_forgets_nothing_too_early() {
         let mut segments = Segments::default();
         assert_eq!(segments.insert(u32::MAX - 100, 50), Seen::New);
         assert_eq!(segments.insert(u32::MAX - 50, 100), Seen::New, "across it: not judged");
         assert_eq!(segments.insert(49, 10), Seen::New);
-        assert_eq!(segments.insert(u32::MAX - 100, 50), Seen::New, "late: not judged");
+        assert_eq!(segments.insert(u32::MAX - 100, 50), Seen::Before, "late, and seen before");
+        assert_eq!(segments.insert(u32::MAX - 200, 50), Seen::New, "late: not judged");
+        assert_eq!(segments.insert(u32::MAX - 200, 50), Seen::New, "nor entered");
         assert_eq!(ranges(&segments), [(49, 59)]);
         assert_eq!(segments.insert(49, 10), Seen::Before);
+        assert_eq!(segments.insert(59, LOW_QUARTER), Seen::New);
+        assert_eq!(segments.insert(LOW_QUARTER + 59, 1), Seen::New);
+        assert!(segments.before_wrap.is_none(), "let go of");
     }
 }

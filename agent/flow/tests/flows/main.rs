@@ -227,6 +227,27 @@ fn a_reused_port_begins_a_new_flow_only_after_the_old_one_ended() {
 }
 
 #[test]
+fn a_reused_port_shows_in_the_server_s_answer_when_only_that_is_captured() {
+    let mut lab = Lab::new();
+    lab.send(0, from_server(500, 101, SA), b"");
+    lab.send(10, from_server(501, 101, R), b"");
+    assert!(!lab.send(20, from_server(500, 101, SA), b"").new_flow, "the same one again");
+    assert!(lab.send(30, from_server(9000, 301, SA), b"").new_flow);
+}
+
+#[test]
+fn data_in_a_syn_counts_as_sent() {
+    let mut lab = Lab::new();
+    lab.send(0, from_client(100, 0, S), b"early");
+    lab.send(10, from_server(500, 106, SA), b"");
+    assert!(!lab.send(20, from_client(106, 501, PA), b"more").retransmitted);
+    let mut lab = Lab::new();
+    lab.send(0, from_client(100, 0, S), b"early");
+    lab.send(10, from_server(500, 101, SA), b"");
+    assert!(lab.send(20, from_client(101, 501, PA), b"early").retransmitted, "not accepted");
+}
+
+#[test]
 fn direction_is_guessed_corrected_and_reversed() {
     // Caught in the middle, from the server's port: the receiver is the client.
     let mut lab = Lab::new();
