@@ -25,6 +25,7 @@ mod links;
 mod method;
 mod performative;
 mod section;
+mod transfer;
 mod value;
 
 use schema::L7Protocol;

@@ -3,6 +3,8 @@
 //! In: a slice. Out: integers, slices and texts from its front, `None` when it is too short.
 //! Never: a panic.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 /// Reads from the front of a slice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reader<'a> {
@@ -100,6 +102,13 @@ pub(crate) fn text(bytes: &[u8], limit: usize) -> schema::Text {
 /// and `_ . $ - : / @ < > [ ] ; ,` and their like, no blank.
 pub(crate) fn is_name(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.len() <= 512 && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+/// A hash that is the same on any machine.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// A decimal number that fills all of `bytes`.

@@ -43,6 +43,7 @@ mod krpc;
 mod memcached;
 mod mongodb;
 mod mysql;
+mod nats;
 mod postgresql;
 mod redis;
 mod sofarpc;

@@ -183,7 +183,7 @@ impl Memcached {
         if command.is_one_way {
             out.one_way(record);
         } else if command.is_quiet && datagram.is_none() {
-            out.quiet_request(record, command.tag());
+            out.quiet_request(Key::Order, record, command.tag());
         } else {
             out.request(key(datagram), record, command.tag());
         }

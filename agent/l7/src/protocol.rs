@@ -238,6 +238,7 @@ protocols! {
     Dns: crate::dns::Dns,
     Mongodb: crate::mongodb::Mongodb,
     Amqp: crate::amqp::Amqp,
+    Nats: crate::nats::Nats,
     Memcached: crate::memcached::Memcached,
     Dubbo: crate::dubbo::Dubbo,
     Brpc: crate::brpc::Brpc,

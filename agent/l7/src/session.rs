@@ -239,7 +239,7 @@ impl Pairing<'_> {
             && let Some(older) = self.table.by_id.remove(&id)
         {
             // The same id again: a repetition. The older one stays as it is.
-            self.give_up(older.record, ResponseStatus::Unknown);
+            self.let_down(older);
         }
         if !self.make_room() {
             record.response_status = ResponseStatus::Unknown;
@@ -258,15 +258,26 @@ impl Pairing<'_> {
         }
     }
 
-    /// A request whose response is silence unless there is something to say. It is in the order
-    /// of the others; the protocol tells by `end_quiet` when silence was the response.
-    pub fn quiet_request(&mut self, record: Box<Record>, tag: u64) {
+    /// A request whose response is silence unless there is something to say: one that waits in
+    /// vain is a session by itself. By order, the protocol tells by `end_quiet` when silence was
+    /// the response.
+    pub fn quiet_request(&mut self, key: Key, record: Box<Record>, tag: u64) {
         self.stat(record.start_ns, &record, StatKind::Request);
         self.table.last_ns = self.table.last_ns.max(record.start_ns);
+        if let Key::Id(id) = key {
+            self.let_go(id);
+        }
         let waiting = Waiting { record, tag, quiet: true };
-        match self.make_room() {
-            true => self.table.by_order.push_back(waiting),
-            false => self.let_down(waiting),
+        if !self.make_room() {
+            self.let_down(waiting);
+            return;
+        }
+        match key {
+            Key::Order => self.table.by_order.push_back(waiting),
+            Key::Id(id) => {
+                self.note_age(waiting.record.start_ns, id);
+                self.table.by_id.insert(id, waiting);
+            }
         }
     }
 
@@ -309,7 +320,7 @@ impl Pairing<'_> {
     /// Lets a request with an id go: its response can no longer be told.
     pub fn let_go(&mut self, id: u64) {
         if let Some(waiting) = self.table.by_id.remove(&id) {
-            self.give_up(waiting.record, ResponseStatus::Unknown);
+            self.let_down(waiting);
         }
     }
 
@@ -352,8 +363,10 @@ impl Pairing<'_> {
             .map(|(id, _)| *id)
             .collect();
         for id in old {
-            if let Some(waiting) = self.table.by_id.remove(&id) {
-                self.time_out(waiting.record, now_ns);
+            match self.table.by_id.remove(&id) {
+                Some(waiting) if waiting.quiet => self.let_down(waiting),
+                Some(waiting) => self.time_out(waiting.record, now_ns),
+                None => {}
             }
         }
         while self.table.held.front().is_some_and(|(_, held)| is_old(held.mark.time_ns)) {
@@ -376,7 +389,10 @@ impl Pairing<'_> {
         }
         self.table.expired = 0;
         while let Some((_, waiting)) = self.table.by_id.pop_first() {
-            self.abandon(waiting.record, now_ns);
+            match waiting.quiet {
+                true => self.let_down(waiting),
+                false => self.abandon(waiting.record, now_ns),
+            }
         }
     }
 }
@@ -491,7 +507,7 @@ impl Pairing<'_> {
         self.output.records.push(*record);
     }
 
-    /// A request by order whose response does not come or can no longer be told.
+    /// A request whose response does not come or can no longer be told.
     fn let_down(&mut self, waiting: Waiting) {
         match waiting.quiet {
             true => self.end_alone(waiting.record),

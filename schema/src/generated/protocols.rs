@@ -62,7 +62,7 @@ pub enum L7Protocol {
     Amqp = 102,
     /// Apache ActiveMQ OpenWire.
     Openwire = 103,
-    /// NATS.
+    /// NATS, with JetStream.
     Nats = 104,
     /// Apache Pulsar.
     Pulsar = 105,
@@ -268,6 +268,7 @@ impl L7Protocol {
                 | Self::Memcached
                 | Self::Kafka
                 | Self::Amqp
+                | Self::Nats
                 | Self::Dns
                 | Self::Tls
         )

@@ -6,16 +6,16 @@
 //!   server are reversed.
 //! - A publication is one-way, or waits for its confirmation where `Confirm.Select` was seen. Its
 //!   record is complete with the content header, which tells the length of the body.
-//! - A delivery waits for the client's acknowledgement where the consumer owes one.
+//! - A delivery waits for the client's acknowledgement where the consumer owes one; one that is
+//!   not acknowledged in time is one-way.
 //! - A close with an error of the server answers the request that it names; where that does not
 //!   wait it is a response without request.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use schema::{ResponseStatus, Text};
 
-use crate::amqp::content::{self, Content, Header};
+use crate::amqp::content::Content;
 use crate::amqp::field::Cursor;
 use crate::amqp::frame::Frame;
 use crate::amqp::key::Waiter;
@@ -30,9 +30,9 @@ use crate::session::{Key, Pairing, Response};
 pub(crate) struct Channels {
     /// From `Connection.Open`.
     vhost: Text,
-    by_number: BTreeMap<u16, Channel>,
+    pub by_number: BTreeMap<u16, Channel>,
     /// Whether a consumer acknowledges, by channel and hash of its tag.
-    consumers: BTreeMap<(u16, u64), bool>,
+    pub consumers: BTreeMap<(u16, u64), bool>,
     /// Replies may have been lost.
     suspect: bool,
 }
@@ -41,9 +41,9 @@ pub(crate) struct Channels {
 #[derive(Debug, Default)]
 pub(crate) struct Channel {
     /// Tag of the next publication, where publications are confirmed.
-    next_publication: Option<u64>,
-    /// The client acknowledged something.
-    acknowledges: bool,
+    pub next_publication: Option<u64>,
+    /// Deliveries to consumers that are not known since the last acknowledgement.
+    pub unacknowledged: u32,
     /// A close with an error is to be confirmed, which means nothing more.
     pub closing: bool,
     /// Consumers whose tag the server chooses and has not told, and whether they acknowledge.
@@ -223,7 +223,7 @@ impl Channels {
             (method::BASIC, basic::CONSUME) => self.note_consumer(channel, call.args),
             (method::BASIC, basic::CANCEL) => {
                 let tag = Cursor::new(call.args).short().unwrap_or_default();
-                self.consumers.remove(&(channel, hash(tag)));
+                self.consumers.remove(&(channel, bytes::hash(tag)));
             }
             _ => {}
         }
@@ -256,7 +256,7 @@ impl Channels {
             channel.unnamed = channel.unnamed.saturating_add(1);
             channel.unnamed_acknowledges = acknowledges;
         } else if self.consumers.len() < CONSUMERS_MAX {
-            self.consumers.insert((channel, hash(tag)), acknowledges);
+            self.consumers.insert((channel, bytes::hash(tag)), acknowledges);
         }
     }
 
@@ -268,7 +268,7 @@ impl Channels {
         channel.unnamed -= 1;
         let acknowledges = channel.unnamed_acknowledges;
         if self.consumers.len() < CONSUMERS_MAX {
-            self.consumers.insert((id, hash(tag)), acknowledges);
+            self.consumers.insert((id, bytes::hash(tag)), acknowledges);
         }
     }
 
@@ -340,106 +340,4 @@ impl Channels {
         let waiters = [Waiter::Client, Waiter::Server];
         self.suspect &= waiters.iter().any(|waiter| out.waiting_id(waiter.everywhere()).is_some());
     }
-}
-
-// === messages ===
-
-impl Channels {
-    /// The header of a message was seen, or will not be.
-    fn finish(
-        &mut self,
-        channel: u16,
-        content: Box<Content>,
-        header: Option<Header<'_>>,
-        out: &mut Pairing<'_>,
-    ) {
-        let (config, captured_bytes) = (out.config, out.captured_bytes);
-        let fill = |record: &mut Record| {
-            if let Some(header) = header {
-                record.captured_request_bytes += captured_bytes;
-                record.request_bytes = Some(header.length());
-                header.note(record, config);
-            }
-        };
-        match *content {
-            Content::Published(mut record) => {
-                fill(&mut record);
-                match self.by_number.get_mut(&channel).and_then(|one| one.next_publication.as_mut())
-                {
-                    Some(next) => {
-                        let id = Waiter::Publish.tag(channel, *next);
-                        *next += 1;
-                        out.request(Key::Id(id), record, 0);
-                    }
-                    None => out.one_way(record),
-                }
-            }
-            Content::Delivered { mut record, consumer, tag } => {
-                fill(&mut record);
-                let known = self.consumers.get(&(channel, consumer)).copied();
-                match known.unwrap_or_else(|| self.channel(channel).acknowledges) {
-                    true => out.request(Key::Id(Waiter::Deliver.tag(channel, tag)), record, 0),
-                    false => out.one_way(record),
-                }
-            }
-            Content::Returned(mut record, mut response) => {
-                fill(&mut record);
-                response.captured_bytes += record.captured_request_bytes;
-                response.bytes = record.request_bytes.take();
-                response.echo = Some(record);
-                out.lone_response(response);
-            }
-            Content::Got(mut response) => {
-                let Some(kind) = method::kind_of(method::BASIC, basic::GET_OK) else { return };
-                let range = Waiter::Client.on_method(channel, method::BASIC, basic::GET);
-                if let Some(header) = header {
-                    response.captured_bytes += captured_bytes;
-                    response.bytes = Some(header.length());
-                    if let Some(record) = out.waiting_id(range).and_then(|id| out.waiting(id)) {
-                        header.note(record, config);
-                    }
-                }
-                let direction = Direction::ServerToClient;
-                let call = Call { direction, channel, kind, args: &[] };
-                self.respond(&call, basic::GET, response, out);
-            }
-        }
-    }
-
-    /// An acknowledgement or refusal of messages.
-    fn settle(&mut self, call: &Call<'_>, out: &mut Pairing<'_>) {
-        let mut args = Cursor::new(call.args);
-        let tag = args.u64().unwrap_or(0);
-        let bits = args.u8().unwrap_or(0);
-        let from_server = call.direction == Direction::ServerToClient;
-        let waiter = if from_server { Waiter::Publish } else { Waiter::Deliver };
-        if !from_server {
-            self.channel(call.channel).acknowledges = true;
-        }
-        // Reject has no such bit.
-        let multiple = call.kind.number != basic::REJECT && bits & 1 != 0;
-        let id = waiter.tag(call.channel, tag);
-        let range = if multiple { waiter.up_to(call.channel, tag) } else { id..=id };
-        let mut response = out.answer(content::settled(&call.kind, from_server));
-        response.result = Text::const_new(call.kind.name);
-        if response.status != ResponseStatus::Ok {
-            response.exception = Text::const_new(call.kind.name);
-        }
-        let mut is_paired = false;
-        while let Some(id) = out.waiting_id(range.clone()) {
-            is_paired = true;
-            out.response(Key::Id(id), response.clone());
-        }
-        if !is_paired {
-            let record = self.plain_record(call, out);
-            out.one_way(record);
-        }
-    }
-}
-
-/// The same for the same bytes, on any machine.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
 }

@@ -5,22 +5,21 @@
 //! - `open`, `begin`, `attach`, `detach`, `end` and `close` go both ways: the first is the
 //!   request, the peer's the response. Those that a server begins are reversed.
 //! - A message (`transfer`, of one or many frames) is one-way where it is settled; else it waits
-//!   for the receiver's `disposition`, under its delivery id.
+//!   for the receiver's `disposition`, under its delivery id. One to a consumer that has no
+//!   outcome in time is one-way.
 //! - An error that the server gives without having been asked is a response without request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use schema::{ResponseStatus, Text};
 
-use crate::amqp::channels::hash;
 use crate::amqp::fault::Fault;
 use crate::amqp::performative::{self, Performative, code};
-use crate::amqp::section;
 use crate::amqp::value::{Elements, Value};
 use crate::bytes;
 use crate::record::Record;
 use crate::segment::Direction;
-use crate::session::{Key, Pairing, Response};
+use crate::session::{Key, Pairing};
 
 /// One connection.
 #[derive(Debug, Default)]
@@ -31,37 +30,37 @@ pub(crate) struct Links {
     sessions: BTreeMap<(Direction, u16), u16>,
     sessions_begun: u16,
     /// Links by session, who sends, and handle.
-    links: BTreeMap<(u16, Direction, u32), Link>,
+    pub links: BTreeMap<(u16, Direction, u32), Link>,
     /// Messages that go on in the next frame.
-    parts: BTreeMap<(u16, Direction, u32), Part>,
+    pub parts: BTreeMap<(u16, Direction, u32), Part>,
     /// What was closed with an error: that the peer confirms it means nothing.
     refused: BTreeSet<u64>,
 }
 
 /// One end of a link.
 #[derive(Clone, Debug)]
-struct Link {
+pub(crate) struct Link {
     /// The same for both ends.
     identity: u64,
-    address: Text,
+    pub address: Text,
 }
 
 /// A message of which frames are to come.
 #[derive(Debug)]
-struct Part {
-    record: Box<Record>,
-    delivery: u32,
-    settled: bool,
+pub(crate) struct Part {
+    pub record: Box<Record>,
+    pub delivery: u32,
+    pub settled: bool,
 }
 
 /// Sessions, links, messages or refusals that are remembered, each.
-const KNOWN_MAX: usize = 1024;
+pub(crate) const KNOWN_MAX: usize = 1024;
 
 /// Version of the protocol, as shown.
 pub(crate) const VERSION: Text = Text::const_new("1.0");
 
 /// What waits; the highest four bits of an id. 0-9-1 uses 1 to 5.
-mod waiter {
+pub(crate) mod waiter {
     pub const OPEN: u64 = 6;
     pub const BEGIN: u64 = 7;
     pub const ATTACH: u64 = 8;
@@ -73,12 +72,12 @@ mod waiter {
 }
 
 /// `kind: 4 bits  from the server: 1 bit  identity: 59 bits`.
-fn id(kind: u64, direction: Direction, identity: u64) -> u64 {
+pub(crate) fn id(kind: u64, direction: Direction, identity: u64) -> u64 {
     kind << 60 | (direction.index() as u64) << 59 | identity & ((1 << 59) - 1)
 }
 
 /// A session and something in it.
-fn within(session: u16, rest: u64) -> u64 {
+pub(crate) fn within(session: u16, rest: u64) -> u64 {
     u64::from(session) << 40 | rest & ((1 << 40) - 1)
 }
 
@@ -161,7 +160,7 @@ impl Links {
         }
     }
 
-    fn record(&self, direction: Direction, code: u64, out: &Pairing<'_>) -> Box<Record> {
+    pub fn record(&self, direction: Direction, code: u64, out: &Pairing<'_>) -> Box<Record> {
         let mut record = out.record();
         record.version = VERSION;
         record.request_type = Text::const_new(performative::name_of(code).unwrap_or_default());
@@ -237,7 +236,7 @@ impl Links {
     }
 
     /// The session of a channel; from the middle, the channel has to do.
-    fn session(&self, direction: Direction, channel: u16) -> u16 {
+    pub fn session(&self, direction: Direction, channel: u16) -> u16 {
         self.sessions.get(&(direction, channel)).copied().unwrap_or(channel)
     }
 
@@ -258,7 +257,7 @@ impl Links {
         let terminus = if client_sends { target } else { source };
         let mut address = address(terminus, out);
         let session = self.session(direction, frame.channel);
-        let identity = within(session, hash(name) << 1 | u64::from(client_sends));
+        let identity = within(session, bytes::hash(name) << 1 | u64::from(client_sends));
         let asked = id(waiter::ATTACH, direction.opposite(), identity);
         let asked = out.waiting(asked);
         let is_reply = asked.is_some();
@@ -313,99 +312,9 @@ impl Links {
     }
 }
 
-// === messages ===
+// === the login ===
 
 impl Links {
-    fn transfer(&mut self, direction: Direction, frame: &Performative<'_>, out: &mut Pairing<'_>) {
-        let mut fields = frame.fields;
-        let handle = fields.next().and_then(Value::unsigned).unwrap_or(0) as u32;
-        let delivery = fields.next().and_then(Value::unsigned);
-        let _tag_and_format = (fields.next(), fields.next());
-        let settled = fields.next().is_some_and(Value::is_true);
-        let more = fields.next().is_some_and(Value::is_true);
-        let _mode_state_resume = (fields.next(), fields.next(), fields.next());
-        let aborted = fields.next().is_some_and(Value::is_true);
-        let session = self.session(direction, frame.channel);
-        let key = (session, direction, handle);
-        let payload_bytes = i64::try_from(frame.payload_bytes).unwrap_or(i64::MAX);
-        let mut part = match self.parts.remove(&key) {
-            Some(mut part) => {
-                let record = &mut part.record;
-                record.request_bytes = record.request_bytes.map(|bytes| bytes + payload_bytes);
-                record.captured_request_bytes += out.captured_bytes;
-                part
-            }
-            None => {
-                let mut record = self.record(direction, code::TRANSFER, out);
-                if let Some(link) = self.links.get(&key) {
-                    record.request_resource = link.address.clone();
-                    record.endpoint = link.address.clone();
-                }
-                record.request_id = delivery;
-                record.request_bytes = Some(payload_bytes);
-                section::note(frame.payload, &mut record, out.config);
-                Part { record, delivery: delivery.unwrap_or(0) as u32, settled: false }
-            }
-        };
-        part.settled |= settled;
-        if aborted {
-            part.settled = true;
-            part.record.response_result = Text::const_new("aborted");
-        }
-        match more && !aborted && self.parts.len() < KNOWN_MAX {
-            true => {
-                self.parts.insert(key, part);
-            }
-            false => self.finish(key, part, out),
-        }
-    }
-
-    fn finish(&mut self, key: (u16, Direction, u32), part: Part, out: &mut Pairing<'_>) {
-        if part.settled {
-            out.one_way(part.record);
-            return;
-        }
-        let (session, direction, _) = key;
-        let identity = within(session, u64::from(part.delivery));
-        out.request(Key::Id(id(waiter::TRANSFER, direction, identity)), part.record, 0);
-    }
-
-    /// The outcome of messages of the other end.
-    fn disposition(
-        &mut self,
-        direction: Direction,
-        frame: &Performative<'_>,
-        out: &mut Pairing<'_>,
-    ) {
-        let mut fields = frame.fields;
-        let is_receiver = fields.next().is_some_and(Value::is_true);
-        let first = fields.next().and_then(Value::unsigned).unwrap_or(0) & 0xffff_ffff;
-        let last = fields.next().and_then(Value::unsigned).unwrap_or(first).max(first);
-        let settled = fields.next().is_some_and(Value::is_true);
-        let state = fields.next();
-        if !is_receiver {
-            // A sender forgets its own messages: their outcome was seen.
-            return;
-        }
-        let mut response = out.answer(ResponseStatus::Ok);
-        let from_server = direction == Direction::ServerToClient;
-        if !outcome(state, from_server, &mut response, out) && !settled {
-            return;
-        }
-        let session = self.session(direction, frame.channel);
-        let id = |delivery| id(waiter::TRANSFER, direction.opposite(), within(session, delivery));
-        let range = id(first)..=id(last.min(0xffff_ffff));
-        let mut is_paired = false;
-        while let Some(id) = out.waiting_id(range.clone()) {
-            is_paired = true;
-            out.response(Key::Id(id), response.clone());
-        }
-        if !is_paired {
-            let record = self.record(direction, code::DISPOSITION, out);
-            out.one_way(record);
-        }
-    }
-
     fn sasl(&mut self, direction: Direction, frame: &Performative<'_>, out: &mut Pairing<'_>) {
         let mut fields = frame.fields;
         let mut record = self.record(direction, frame.code, out);
@@ -446,40 +355,6 @@ impl Links {
             }
         }
     }
-}
-
-/// Writes the outcome of a message into its response; `false`: it is not final.
-fn outcome(
-    state: Option<Value<'_>>,
-    from_server: bool,
-    response: &mut Response,
-    out: &Pairing<'_>,
-) -> bool {
-    let Some(Value::Described(state, mut fields)) = state else { return false };
-    let failed =
-        if from_server { ResponseStatus::ServerError } else { ResponseStatus::ClientError };
-    let (name, status) = match state {
-        0x24 => ("accepted", ResponseStatus::Ok),
-        0x25 => ("rejected", failed),
-        // No queue took it, or a consumer gives it back.
-        0x26 => ("released", ResponseStatus::ClientError),
-        0x27 => ("modified", failed),
-        // The state of a transaction, with the outcome in it.
-        0x34 => ("transactional", ResponseStatus::Ok),
-        0x33 => ("declared", ResponseStatus::Ok),
-        _ => return false,
-    };
-    response.status = status;
-    response.result = Text::const_new(name);
-    if status != ResponseStatus::Ok {
-        response.exception = Text::const_new(name);
-    }
-    if state == 0x25
-        && let Some(fault) = Fault::read(fields.next(), out.config.limits.text_bytes)
-    {
-        fault.fill(response);
-    }
-    true
 }
 
 fn text(value: Option<Value<'_>>, out: &Pairing<'_>) -> Text {

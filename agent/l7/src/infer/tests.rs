@@ -61,7 +61,8 @@ fn possible_needs_the_other_side_or_a_known_server() {
     assert_eq!(decide_with(&mut shared, true, &[(true, ping)]), "MySQL");
     assert_eq!(decide(true, &[(true, b"PING\r\n"), (false, b"+PONG\r\n")]), "Redis");
     // NATS has a PING too.
-    assert_eq!(decide(true, &[(false, b"INFO {\"a\":1}\r\n"), (true, b"PING\r\n")]), "open");
+    assert_eq!(decide(true, &[(false, b"INFO {\"a\":1}\r\n"), (true, b"PING\r\n")]), "NATS");
+    assert_eq!(decide(true, &[(true, b"PING\r\n"), (false, b"PONG\r\n")]), "NATS");
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Message<'_> {
         match self.opcode {
             QUITQ => out.one_way(record),
             opcode if is_quiet(opcode) && key == Key::Order => {
-                out.quiet_request(record, self.tag());
+                out.quiet_request(Key::Order, record, self.tag());
             }
             _ => out.request(key, record, self.tag()),
         }

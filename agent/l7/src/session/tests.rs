@@ -41,7 +41,7 @@ fn run_with(config: &Config, script: &str) -> String {
             }
             "h" => {
                 let record = pairing.record();
-                pairing.quiet_request(record, 0);
+                pairing.quiet_request(key, record, 0);
             }
             "e" => {
                 assert!(pairing.is_quiet_expected());
@@ -105,4 +105,5 @@ fn quiet_requests_end_in_silence_or_not() {
     assert_eq!(run("h q e p"), "1-1 2-4");
     assert_eq!(run("h q p p"), "1-3 2-4");
     assert_eq!(run("h h q f"), "1-1 2-2 3-");
+    assert_eq!(run("h7 h8 h7 p7 f"), "1-1 3-4 2-2");
 }

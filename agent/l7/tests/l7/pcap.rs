@@ -25,16 +25,18 @@ pub fn read(file: &[u8]) -> Vec<Captured> {
         let octets: [u8; 4] = file[at..at + 4].try_into().expect("four bytes");
         if big { u32::from_be_bytes(octets) } else { u32::from_le_bytes(octets) }
     };
+    // A variant with eight more bytes a record.
+    let head = if matches!(file.get(..4), Some([0x34, 0xcd, ..])) { 24 } else { 16 };
     let link = number(20);
     let mut at = 24;
     let mut segments = Vec::new();
-    while at + 16 <= file.len() {
+    while at + head <= file.len() {
         let fraction = u64::from(number(at + 4));
         let time_ns =
             u64::from(number(at)) * 1_000_000_000 + if nanos { fraction } else { fraction * 1000 };
         let captured = number(at + 8) as usize;
-        let Some(frame) = file.get(at + 16..at + 16 + captured) else { break };
-        at += 16 + captured;
+        let Some(frame) = file.get(at + head..at + head + captured) else { break };
+        at += head + captured;
         segments.extend(segment(time_ns, link, frame));
     }
     segments

@@ -17,6 +17,7 @@ const FOLDERS: &[&str] = &[
     "postgre",
     "mongo",
     "amqp",
+    "nats",
     "kafka",
     "memcached",
     "brpc",
