@@ -76,7 +76,7 @@ pub struct ReplayArguments {
     /// Which records to print.
     #[arg(long, value_enum, default_value_t = ReplayTable::L7FlowLog)]
     pub table: ReplayTable,
-    /// Configuration file. Without one every protocol is read and nothing is redacted.
+    /// Configuration file. Unless it says otherwise, every protocol is read, nothing redacted.
     #[arg(long)]
     pub config: Option<PathBuf>,
 }

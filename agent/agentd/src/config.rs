@@ -96,6 +96,16 @@ pub struct FlowSettings {
 impl Config {
     /// Reads a file; without one, the defaults. Also the keys that are not acted on.
     pub fn load(path: Option<&Path>) -> Result<(Self, Vec<&'static str>)> {
+        Self::load_as(path, false)
+    }
+
+    /// The same for a replay of captures: every protocol is read and nothing is redacted, unless
+    /// the file says otherwise.
+    pub fn load_for_replay(path: Option<&Path>) -> Result<(Self, Vec<&'static str>)> {
+        Self::load_as(path, true)
+    }
+
+    fn load_as(path: Option<&Path>, is_replay: bool) -> Result<(Self, Vec<&'static str>)> {
         let text = match path {
             Some(path) => std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read configuration {}", path.display()))?,
@@ -103,12 +113,12 @@ impl Config {
         };
         let named = || path.map_or_else(String::new, |path| path.display().to_string());
         let settings = Settings::parse(&text).with_context(named)?;
-        let config = Self::from_settings(&settings).with_context(named)?;
+        let config = Self::from_settings(&settings, is_replay).with_context(named)?;
         Ok((config, settings.ignored))
     }
 
     /// From settings.
-    pub fn from_settings(s: &Settings) -> Result<Self> {
+    pub fn from_settings(s: &Settings, is_replay: bool) -> Result<Self> {
         let ip = s.text("global.communication.ingester_ip")?;
         let token_file = s.text("agent.enrol_token_file")?;
         Ok(Self {
@@ -128,7 +138,7 @@ impl Config {
             proc_dir: s.text("inputs.proc.proc_dir_path")?.into(),
             packets: packets(s)?,
             sockets: sockets(s)?,
-            l7: request_log(s)?,
+            l7: request_log(s, is_replay)?,
             l7_of_packets: !s.flag("processors.request_log.filters.cbpf_disabled")?,
             flow: flow(s)?,
             throttles: (
@@ -190,12 +200,19 @@ fn flow(s: &Settings) -> Result<FlowSettings> {
     })
 }
 
-fn request_log(s: &Settings) -> Result<l7::Config> {
+fn request_log(s: &Settings, is_replay: bool) -> Result<l7::Config> {
     let key = |name: &str| format!("processors.request_log.{name}");
     let nanos = |name: &str| Ok::<_, anyhow::Error>(s.duration(&key(name))?.as_nanos() as u64);
-    let mut config = l7::Config::live();
-    config.protocols = protocols(s, &key("application_protocol_inference.enabled_protocols"))?;
-    config.redacted = protocols(s, &key("tag_extraction.obfuscate_protocols"))?;
+    // A replay reads every protocol and hides nothing, unless its configuration says otherwise.
+    let mut config = if is_replay { l7::Config::replay() } else { l7::Config::live() };
+    let enabled = key("application_protocol_inference.enabled_protocols");
+    if s.is_set(&enabled) || !is_replay {
+        config.protocols = protocols(s, &enabled)?;
+    }
+    let obfuscated = key("tag_extraction.obfuscate_protocols");
+    if s.is_set(&obfuscated) || !is_replay {
+        config.redacted = protocols(s, &obfuscated)?;
+    }
     config.windows.session_ns = nanos("timeouts.session_aggregate_window_duration")?;
     config.limits.sessions =
         usize::try_from(s.count(&key("tunning.session_aggregate_max_entries"))?)?;
@@ -215,9 +232,37 @@ fn request_log(s: &Settings) -> Result<l7::Config> {
     config.mysql_decompress = s.flag(&key(
         "application_protocol_inference.protocol_special_config.mysql.decompress_payload",
     ))?;
-    config.error_response_bytes =
-        usize::try_from(s.count(&key("tag_extraction.raw.error_response_payload"))?)?;
+    let bytes = |name: &str| raw_bytes(s, &key(&format!("tag_extraction.raw.{name}")));
+    config.raw.error_request_header = bytes("error_request_header")?;
+    config.raw.error_response_header = bytes("error_response_header")?;
+    config.raw.error_request_payload = bytes("error_request_payload")?;
+    config.raw.error_response_payload = bytes("error_response_payload")?;
+    config.custom_fields.http = field_names(s, &key("tag_extraction.custom_fields.HTTP"))?;
+    config.custom_fields.http2 = field_names(s, &key("tag_extraction.custom_fields.HTTP2"))?;
+    if s.is_set("agent.redact_credentials") || !is_replay {
+        config.redact_credentials = s.flag("agent.redact_credentials")?;
+    }
     Ok(config)
+}
+
+/// Most bytes of a header or payload that a record may keep, as DeepFlow bounds them.
+const RAW_BYTES: u64 = 16_384;
+
+fn raw_bytes(s: &Settings, path: &str) -> Result<usize> {
+    let bytes = s.count(path)?;
+    if bytes > RAW_BYTES {
+        bail!("{path}: {bytes} is more than {RAW_BYTES}");
+    }
+    Ok(usize::try_from(bytes)?)
+}
+
+/// Names in a list of `field_name: NAME`.
+fn field_names(s: &Settings, path: &str) -> Result<Vec<String>> {
+    let name = |value: Value| match value.get("field_name").and_then(Value::as_str) {
+        Some(name) => Ok(name.to_owned()),
+        None => bail!("{path}: expected entries with field_name"),
+    };
+    s.values(path)?.into_iter().map(name).collect()
 }
 
 fn endpoint_rules(s: &Settings) -> Result<Vec<l7::EndpointRule>> {
@@ -276,11 +321,51 @@ mod tests {
         }
     }
 
+    fn request_log_of(yaml: &str, is_replay: bool) -> Result<l7::Config> {
+        Ok(Config::from_settings(&Settings::parse(yaml)?, is_replay)?.l7)
+    }
+
+    #[test]
+    fn tags_of_the_request_log() {
+        let yaml = "processors: {request_log: {tag_extraction: {
+            tracing_tag: {x_request_id: [X_Request_ID, X_Trace], apm_trace_id: [b3]},
+            custom_fields: {HTTP: [{field_name: x-tenant}], HTTP2: [{field_name: te}]},
+            raw: {error_request_header: 512}}}}";
+        let config = request_log_of(yaml, false).expect("a configuration");
+        assert_eq!(config.trace.x_request_id, ["X_Request_ID", "X_Trace"]);
+        assert_eq!(config.trace.apm_trace_id, ["b3"]);
+        assert_eq!(config.trace.apm_span_id, ["traceparent", "sw8"]);
+        assert_eq!(config.custom_fields.http, ["x-tenant"]);
+        assert_eq!(config.custom_fields.http2, ["te"]);
+        assert_eq!(config.raw.error_request_header, 512);
+        assert_eq!(config.raw.error_response_payload, 256);
+        for wrong in ["custom_fields: {HTTP: [x]}", "raw: {error_request_header: 16385}"] {
+            let yaml = format!("processors: {{request_log: {{tag_extraction: {{{wrong}}}}}}}");
+            let error = request_log_of(&yaml, false).expect_err("a wrong value");
+            assert!(format!("{error:#}").contains("tag_extraction"), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_replay_reads_all_and_hides_nothing_unless_it_is_told_to() {
+        let live = request_log_of("", false).expect("defaults");
+        assert!(live.redact_credentials && live.redacted.contains(L7Protocol::Redis));
+        assert!(!live.protocols.contains(L7Protocol::Mongodb));
+        let replay = request_log_of("", true).expect("defaults");
+        assert_eq!(replay, l7::Config::replay());
+        let yaml = "{agent: {redact_credentials: true}, processors: {request_log: {
+            application_protocol_inference: {enabled_protocols: [HTTP]},
+            tag_extraction: {obfuscate_protocols: [MySQL]}}}}";
+        let told = request_log_of(yaml, true).expect("a configuration");
+        assert!(told.redact_credentials && told.redacted.contains(L7Protocol::Mysql));
+        assert!(!told.protocols.contains(L7Protocol::Redis));
+    }
+
     #[test]
     fn an_unknown_protocol_is_named() {
         let yaml = "processors: {request_log: {application_protocol_inference: {enabled_protocols: [HTTQ]}}}";
         let settings = Settings::parse(yaml).expect("keys are right");
-        let error = Config::from_settings(&settings).expect_err("protocol");
+        let error = Config::from_settings(&settings, false).expect_err("protocol");
         assert!(format!("{error:#}").contains("HTTQ"), "{error:#}");
     }
 }

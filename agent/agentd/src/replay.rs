@@ -47,21 +47,14 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
 }
 
 fn settings(config: Option<&Path>) -> Result<PacketSettings> {
-    let settings = match config {
-        Some(path) => {
-            let (config, ignored) = Config::load(Some(path))?;
-            for key in ignored {
-                eprintln!("deepflow-agent: {key} is not acted on by this version");
-            }
-            PacketSettings::new(&config)?
-        }
-        None => {
-            let mut settings = PacketSettings::new(&Config::load(None)?.0)?;
-            settings.l7 = Some(l7::Config::replay());
-            settings.decap = DecapConfig::all();
-            settings
-        }
-    };
+    let (loaded, ignored) = Config::load_for_replay(config)?;
+    for key in ignored {
+        eprintln!("deepflow-agent: {key} is not acted on by this version");
+    }
+    let mut settings = PacketSettings::new(&loaded)?;
+    if config.is_none() {
+        settings.decap = DecapConfig::all();
+    }
     Ok(settings)
 }
 

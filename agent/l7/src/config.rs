@@ -30,9 +30,13 @@ pub struct Config {
     pub unconcerned_nxdomain_suffixes: Vec<String>,
     /// `protocol_special_config.mysql.decompress_payload`.
     pub mysql_decompress: bool,
-    /// `tag_extraction.raw.error_response_payload`: bytes of an HTTP error's body that are kept
-    /// as `response_result`; 0 = none. unit byte
-    pub error_response_bytes: usize,
+    /// `tag_extraction.raw`.
+    pub raw: RawConfig,
+    /// `tag_extraction.custom_fields`.
+    pub custom_fields: CustomFieldConfig,
+    /// `agent.redact_credentials`: passwords, tokens, cookies and the like in targets and header
+    /// fields are shown as `?`.
+    pub redact_credentials: bool,
 }
 
 impl Config {
@@ -48,14 +52,17 @@ impl Config {
             redacted: ProtocolSet::of(&[L7Protocol::Redis]),
             unconcerned_nxdomain_suffixes: Vec::new(),
             mysql_decompress: true,
-            error_response_bytes: 256,
+            raw: RawConfig::default(),
+            custom_fields: CustomFieldConfig::default(),
+            redact_credentials: true,
         }
     }
 
     /// For replays of captures: every protocol, nothing redacted, long texts.
     pub fn replay() -> Self {
         let limits = LimitConfig { text_bytes: 64 << 10, ..LimitConfig::default() };
-        Self { redacted: ProtocolSet::none(), limits, ..Self::live() }
+        let redacted = ProtocolSet::none();
+        Self { redacted, redact_credentials: false, limits, ..Self::live() }
     }
 }
 
@@ -190,6 +197,39 @@ pub struct EndpointRule {
     pub url_prefix: String,
     /// Segments that are kept.
     pub keep_segments: usize,
+}
+
+/// What is kept of HTTP messages whose response is an error. 0 = nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawConfig {
+    /// `error_request_header`, as attribute `request_header`. unit byte
+    pub error_request_header: usize,
+    /// `error_response_header`, as attribute `response_header`. unit byte
+    pub error_response_header: usize,
+    /// `error_request_payload`, as attribute `request_payload`. unit byte
+    pub error_request_payload: usize,
+    /// `error_response_payload`, as `response_result`. unit byte
+    pub error_response_payload: usize,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            error_request_header: 0,
+            error_response_header: 0,
+            error_request_payload: 0,
+            error_response_payload: 256,
+        }
+    }
+}
+
+/// Names of header fields that become attributes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CustomFieldConfig {
+    /// Of HTTP/1.
+    pub http: Vec<String>,
+    /// Of HTTP/2 and gRPC.
+    pub http2: Vec<String>,
 }
 
 /// A set of protocols.

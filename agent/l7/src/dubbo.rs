@@ -148,7 +148,7 @@ fn response(message: &Message<'_>, out: &mut Pairing<'_>) {
     });
     response.code = Some(i32::from(message.status));
     response.bytes = Some(message.bytes as i64);
-    response.x_request_id = context.x_request_id;
+    response.x_request_id = context.x_request_id();
     match outcome {
         Outcome::Returned => {}
         Outcome::Failed(text) if text.is_empty() => {

@@ -14,14 +14,14 @@ mod head;
 use schema::L7Protocol;
 
 use crate::bytes;
+use crate::credentials::{self, Hidden};
 use crate::endpoint;
-use crate::http_fields::RequestFields;
+use crate::http_fields::{self, RequestFields, ResponseFields};
 use crate::http_status;
 use crate::http1::head::{Head, StartLine};
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::segment::{Direction, Transport};
 use crate::session::{Key, Pairing};
-use crate::trace::TraceContext;
 
 /// One HTTP/1 conversation.
 #[derive(Debug, Default)]
@@ -192,13 +192,14 @@ impl Http1 {
         let mut record = out.record();
         record.version = version.into();
         record.request_type = bytes::text(method, 32);
-        record.request_resource = bytes::text(target, limit);
-        record.endpoint =
-            endpoint::of_path(&out.config.http_endpoint, path_of(target), limit.min(256));
+        let hidden = Hidden::of(out.config, Self::ID);
+        record.request_resource = credentials::target(target, hidden, limit);
+        let path = path_of(record.request_resource.as_bytes());
+        record.endpoint = endpoint::of_path(&out.config.http_endpoint, path, limit.min(256));
         record.request_bytes = head.content_bytes.map(as_length);
         let mut fields = RequestFields::default();
         for (name, value) in head.headers() {
-            fields.take(out.config, &mut record, name, value);
+            fields.take(out.config, &out.config.custom_fields.http, &mut record, name, value);
         }
         fields.fill(out.config, &mut record);
         let tag = match method {
@@ -229,17 +230,19 @@ impl Http1 {
         response.bytes = head.content_bytes.map(as_length);
         if code >= 400 {
             response.exception = bytes::text(reason, 256);
-            let limit = out.config.error_response_bytes;
+            let limit = out.config.raw.error_response_payload;
             response.result = bytes::text(frame.body, limit);
-        }
-        let names = &out.config.trace.x_request_id;
-        if !names.is_empty() {
-            let mut context = TraceContext::default();
-            for (name, value) in head.headers() {
-                context.header(&out.config.trace, name, value);
+        } else {
+            let config = out.config;
+            if let Some(record) = out.expected() {
+                http_fields::forget_header(config, record);
             }
-            response.x_request_id = context.x_request_id;
         }
+        let mut fields = ResponseFields::default();
+        for (name, value) in head.headers() {
+            fields.take(out.config, &out.config.custom_fields.http, name, value);
+        }
+        fields.fill(out.config, code >= 400, &mut response);
         let tag = out.expected_tag().unwrap_or(tag::PLAIN);
         out.response(Key::Order, response);
         if tag == tag::HEAD {

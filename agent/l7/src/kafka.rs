@@ -329,9 +329,7 @@ fn fill_trace(found: &Found<'_>, record: &mut Record, config: &TraceConfig) {
     let Some(all) = found.records else { return };
     let mut context = TraceContext::default();
     records::first_headers(all, &mut |name, value| context.header(config, name, value));
-    if context.x_request_id.is_empty() {
-        context.x_request_id = std::mem::take(&mut record.x_request_id_0);
-    }
+    context.offer_x_request_id(std::mem::take(&mut record.x_request_id_0));
     context.fill(config, record);
 }
 

@@ -13,6 +13,7 @@ mod ber;
 mod bytes;
 mod config;
 mod conversation;
+mod credentials;
 mod endpoint;
 mod grpc;
 mod http_fields;
@@ -52,8 +53,8 @@ mod tars;
 mod tls;
 
 pub use config::{
-    Config, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig, ProtocolSet,
-    TraceConfig, WindowConfig,
+    Config, CustomFieldConfig, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig,
+    ProtocolSet, RawConfig, TraceConfig, WindowConfig,
 };
 pub use conversation::Conversation;
 pub use protocol::PARSED_PROTOCOLS;

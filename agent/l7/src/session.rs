@@ -600,7 +600,13 @@ fn fill_response(record: &mut Record, response: Response, end_ns: u64) {
     if record.version.is_empty() {
         record.version = response.version;
     }
-    record.attributes.extend(response.attributes);
+    for (mut name, value) in response.attributes {
+        // What the request has, too: as in other columns, 1 is the response's side.
+        if record.attributes.iter().any(|(known, _)| *known == name) {
+            name.push_str("_1");
+        }
+        record.attributes.push((name, value));
+    }
 }
 
 #[cfg(test)]

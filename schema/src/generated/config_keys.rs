@@ -930,12 +930,6 @@ pub const KEYS: &[Key] = &[
         used: false,
     },
     Key {
-        path: "processors.request_log.tag_extraction.custom_fields",
-        default: "{}",
-        restart: false,
-        used: false,
-    },
-    Key {
         path: "processors.request_log.tag_extraction.custom_field_policies",
         default: "[]",
         restart: false,
@@ -951,25 +945,25 @@ pub const KEYS: &[Key] = &[
         path: "processors.request_log.tag_extraction.custom_fields.HTTP",
         default: "[]",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "processors.request_log.tag_extraction.custom_fields.HTTP2",
         default: "[]",
         restart: false,
-        used: false,
+        used: true,
     },
     Key {
         path: "processors.request_log.tag_extraction.raw.error_request_header",
         default: "0",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "processors.request_log.tag_extraction.raw.error_response_header",
         default: "0",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "processors.request_log.tag_extraction.raw.error_request_payload",
@@ -1230,4 +1224,5 @@ pub const KEYS: &[Key] = &[
     Key { path: "agent.enrol_token_file", default: "", restart: true, used: true },
     Key { path: "agent.spool_bytes", default: "1073741824", restart: true, used: true },
     Key { path: "agent.own_ports", default: "[20033, 20416, 25432]", restart: true, used: true },
+    Key { path: "agent.redact_credentials", default: "true", restart: true, used: true },
 ];

@@ -56,6 +56,11 @@ impl Settings {
         }
     }
 
+    /// Whether the text has the key.
+    pub fn is_set(&self, path: &str) -> bool {
+        self.values.contains_key(path)
+    }
+
     /// A yes or no.
     pub fn flag(&self, path: &str) -> Result<bool> {
         let value = self.value(path)?;
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn every_default_has_the_type_that_is_asked_for() {
-        crate::config::Config::from_settings(&Settings::default()).expect("defaults");
+        crate::config::Config::from_settings(&Settings::default(), false).expect("defaults");
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Head {
                 context.header(&out.config.trace, name, value);
             }
         }
-        read.x_request_id = context.x_request_id;
+        read.x_request_id = context.x_request_id();
         read
     }
 }

@@ -8,12 +8,12 @@ use schema::{L7Protocol, Text};
 
 use crate::bytes;
 use crate::config::Config;
+use crate::credentials::{self, Hidden};
 use crate::endpoint;
 use crate::grpc;
-use crate::http_fields::RequestFields;
+use crate::http_fields::{RequestFields, ResponseFields};
 use crate::http2::hpack::Field;
 use crate::record::Record;
-use crate::trace::TraceContext;
 
 /// Longest method or authority that is kept. unit byte
 const NAME_BYTES: usize = 256;
@@ -62,22 +62,32 @@ impl RequestHead {
             b"content-length" => {
                 record.request_bytes =
                     bytes::decimal(value).and_then(|length| i64::try_from(length).ok());
+                self.field(config, field.name, value);
             }
-            b"content-type" => self.is_grpc = grpc::is_content_type(value),
+            b"content-type" => {
+                self.is_grpc = grpc::is_content_type(value);
+                self.field(config, field.name, value);
+            }
             b"" if value.starts_with(b"/") && !self.has_path && self.count <= PSEUDO_FIELDS => {
                 self.path(config, value);
             }
             b"" if is_traceparent(value) => {
-                self.fields.take(config, record, b"traceparent", value);
+                self.field(config, b"traceparent", value);
             }
             b"" => self.has_unknown = true,
-            name => self.fields.take(config, record, name, value),
+            name => self.field(config, name, value),
         }
+    }
+
+    fn field(&mut self, config: &Config, name: &[u8], value: &[u8]) {
+        let custom = &config.custom_fields.http2;
+        self.fields.take(config, custom, &mut self.record, name, value);
     }
 
     fn path(&mut self, config: &Config, value: &[u8]) {
         self.has_path = true;
-        self.record.request_resource = bytes::text(value, config.limits.text_bytes);
+        let hidden = Hidden::of(config, L7Protocol::Http2);
+        self.record.request_resource = credentials::target(value, hidden, config.limits.text_bytes);
     }
 
     /// Whether it is one: trailers have no pseudo-header fields.
@@ -137,7 +147,7 @@ pub(crate) struct ResponseHead {
     pub grpc_status: Option<i32>,
     /// `grpc-message`.
     pub grpc_message: Text,
-    pub x_request_id: Text,
+    pub fields: ResponseFields,
     /// The first field, where only its value is known and that is a status of gRPC.
     pub unnamed_status: Option<i32>,
     /// Fields so far.
@@ -158,8 +168,14 @@ impl ResponseHead {
             b":status" if value.len() == 3 => {
                 self.code = bytes::decimal(value).map(|code| code as u16);
             }
-            b"content-length" => self.content_bytes = bytes::decimal(value),
-            b"content-type" => self.is_grpc |= grpc::is_content_type(value),
+            b"content-length" => {
+                self.content_bytes = bytes::decimal(value);
+                self.field(config, field.name, value);
+            }
+            b"content-type" => {
+                self.is_grpc |= grpc::is_content_type(value);
+                self.field(config, field.name, value);
+            }
             b"grpc-status" => {
                 let code = bytes::decimal(value).and_then(|code| i32::try_from(code).ok());
                 self.grpc_status = code;
@@ -168,12 +184,11 @@ impl ResponseHead {
             b"grpc-message" => {
                 self.grpc_message = grpc::message(value, config.limits.text_bytes);
             }
-            name if self.x_request_id.is_empty() => {
-                let mut context = TraceContext::default();
-                context.header(&config.trace, name, value);
-                self.x_request_id = context.x_request_id;
-            }
-            _ => {}
+            name => self.field(config, name, value),
         }
+    }
+
+    fn field(&mut self, config: &Config, name: &[u8], value: &[u8]) {
+        self.fields.take(config, &config.custom_fields.http2, name, value);
     }
 }

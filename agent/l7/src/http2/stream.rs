@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schema::{L7Protocol, ResponseStatus, Text};
 
 use crate::grpc;
+use crate::http_fields::{self, ResponseFields};
 use crate::http_status;
 use crate::http2::error;
 use crate::http2::message::{self, ResponseHead};
@@ -38,6 +39,8 @@ struct Stream {
     losses: [u32; 2],
     /// The response's head, once it came.
     response: Option<Response>,
+    /// Of the response's head and trailers.
+    fields: ResponseFields,
     is_grpc: bool,
     grpc_status: Option<i32>,
 }
@@ -105,9 +108,7 @@ impl Streams {
         if ends && stream.is_grpc {
             stream.grpc_status = stream.grpc_status.or(head.unnamed_status);
         }
-        if !head.x_request_id.is_empty() {
-            response.x_request_id = head.x_request_id;
-        }
+        stream.fields.merge(head.fields);
         if ends || is_tunnel {
             self.finish(id, out);
         }
@@ -220,6 +221,7 @@ impl Streams {
             data_bytes: [None; 2],
             losses,
             response: None,
+            fields: ResponseFields::default(),
             is_grpc: false,
             grpc_status: None,
         })
@@ -267,6 +269,12 @@ impl Streams {
         }
         if stream.is_grpc {
             as_grpc(&mut response, stream.grpc_status);
+        }
+        let is_error = response.status != ResponseStatus::Ok;
+        let config = out.config;
+        stream.fields.fill(config, is_error, &mut response);
+        if let Some(record) = out.waiting(id.into()).filter(|_| !is_error) {
+            http_fields::forget_header(config, record);
         }
         // Of a stream that was told already, its end is news only when it is an error.
         if self.told.remove(&id)

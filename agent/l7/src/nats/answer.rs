@@ -46,7 +46,7 @@ pub(crate) fn answer(
                 _ => note_header(&mut response.attributes, name, value, limit),
             }
         }
-        response.x_request_id = context.x_request_id;
+        response.x_request_id = context.x_request_id();
         if code != 0 || !text.is_empty() {
             fill_code(if code == 0 { 500 } else { code }, text, &mut response);
         }

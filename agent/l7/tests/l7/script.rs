@@ -1,7 +1,7 @@
 //! Conversations and records as text, for the case folders of `testdata/`.
 //!
 //! ```text
-//! case   := "tcp" | "udp"  server-port  [option…]
+//! case   := "tcp" | "udp"  server-port  ["middle"]  ["live" | "fields"]
 //! line   := "@" µs  (">" | "<")  token…  ["cut=" bytes]        one segment
 //!         | "@" µs  (">" | "<")  "gap=" bytes                  bytes never seen
 //! token  := "text with \r \n \t \0 \\ \" \xNN" | hex digits | token "*" times
@@ -10,7 +10,7 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr};
 
-use l7::Record;
+use l7::{Config, Record};
 
 use crate::pcap::Captured;
 
@@ -20,6 +20,39 @@ pub struct Script {
     pub segments: Vec<Captured>,
     /// Some bytes were never seen.
     pub has_gaps: bool,
+    /// What the case is run with.
+    pub setting: Setting,
+}
+
+/// A configuration that a case asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Nothing redacted.
+    Replay,
+    /// As on a live host.
+    Live,
+    /// As on a live host, with further header fields wanted.
+    Fields,
+}
+
+impl Setting {
+    /// The configuration.
+    pub fn config(self) -> Config {
+        let mut config = if self == Self::Replay { Config::replay() } else { Config::live() };
+        if self == Self::Fields {
+            let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect();
+            config.custom_fields.http = names(&["X-Tenant", "Cookie", "Content-Type"]);
+            config.custom_fields.http2 = config.custom_fields.http.clone();
+            config.raw.error_request_header = 200;
+            config.raw.error_response_header = 100;
+            config.raw.error_request_payload = 20;
+            config.trace.x_request_id = names(&["X_Request_ID", "X-Correlation-Id"]);
+            config.trace.apm_trace_id = names(&["b3", "x-my-trace"]);
+            config.trace.apm_span_id = names(&["b3"]);
+            config.trace.copy_apm_trace_id = true;
+        }
+        config
+    }
 }
 
 const CLIENT: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 40_000);
@@ -34,7 +67,13 @@ impl Script {
         let mut header = lines.next().expect("a first line").split_whitespace();
         let is_tcp = header.next() == Some("tcp");
         let server = (SERVER, header.next().and_then(|port| port.parse().ok()).expect("a port"));
-        let middle = header.any(|option| option == "middle");
+        let options: Vec<&str> = header.collect();
+        let middle = options.contains(&"middle");
+        let setting = match () {
+            () if options.contains(&"live") => Setting::Live,
+            () if options.contains(&"fields") => Setting::Fields,
+            () => Setting::Replay,
+        };
         let mut seqs = [u32::MAX - 100, 5000];
         let mut segments = Vec::new();
         let mut has_gaps = false;
@@ -63,7 +102,7 @@ impl Script {
                 segments.push(segment);
             }
         }
-        Self { segments, has_gaps }
+        Self { segments, has_gaps, setting }
     }
 }
 
