@@ -20,6 +20,7 @@ mod http_fields;
 mod http_status;
 mod infer;
 mod inflate;
+mod lz4;
 mod protobuf;
 mod protocol;
 mod reading;
@@ -34,6 +35,7 @@ mod trace;
 
 mod amqp;
 mod brpc;
+mod cassandra;
 mod dns;
 mod dubbo;
 mod fastcgi;

@@ -241,6 +241,7 @@ protocols! {
     Nats: crate::nats::Nats,
     Memcached: crate::memcached::Memcached,
     Dubbo: crate::dubbo::Dubbo,
+    Cassandra: crate::cassandra::Cassandra,
     Brpc: crate::brpc::Brpc,
     FastCgi: crate::fastcgi::FastCgi,
     SofaRpc: crate::sofarpc::SofaRpc,

@@ -263,6 +263,7 @@ impl L7Protocol {
                 | Self::Someip
                 | Self::Mysql
                 | Self::Postgresql
+                | Self::Cassandra
                 | Self::Redis
                 | Self::Mongodb
                 | Self::Memcached

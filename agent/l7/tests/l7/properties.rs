@@ -73,7 +73,9 @@ fn cut_at_every_byte() {
 fn byte_by_byte() {
     for (name, segments) in streams() {
         let expected = essence(&segments);
-        for bytes in [1, 2, 3, 7, 64] {
+        // Of long fillers not every byte is a segment, or this takes minutes.
+        let length: usize = segments.iter().map(|segment| segment.payload.len()).sum();
+        for bytes in [1, 2, 3, 7, 64].into_iter().filter(|bytes| length / bytes < 50_000) {
             let cut: Vec<_> =
                 segments.iter().flat_map(|segment| pieces(segment, bytes, bytes)).collect();
             let found = essence(&cut);
