@@ -52,6 +52,7 @@ mod redis;
 mod sofarpc;
 mod some_ip;
 mod tars;
+mod thrift;
 mod tls;
 
 pub use config::{

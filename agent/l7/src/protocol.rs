@@ -248,4 +248,5 @@ protocols! {
     Tars: crate::tars::Tars,
     SomeIp: crate::some_ip::SomeIp,
     Krpc: crate::krpc::Krpc,
+    Thrift: crate::thrift::Thrift,
 }
