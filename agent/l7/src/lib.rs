@@ -54,6 +54,7 @@ mod some_ip;
 mod tars;
 mod thrift;
 mod tls;
+mod zmtp;
 
 pub use config::{
     Config, CustomFieldConfig, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig,

@@ -239,6 +239,7 @@ protocols! {
     Mongodb: crate::mongodb::Mongodb,
     Amqp: crate::amqp::Amqp,
     Nats: crate::nats::Nats,
+    Zmtp: crate::zmtp::Zmtp,
     Memcached: crate::memcached::Memcached,
     Dubbo: crate::dubbo::Dubbo,
     Cassandra: crate::cassandra::Cassandra,

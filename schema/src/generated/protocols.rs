@@ -66,7 +66,7 @@ pub enum L7Protocol {
     Nats = 104,
     /// Apache Pulsar.
     Pulsar = 105,
-    /// ZeroMQ ZMTP.
+    /// ZeroMQ ZMTP 3.1, 3.0 and 2.0.
     Zmtp = 106,
     /// Apache RocketMQ.
     Rocketmq = 107,
@@ -271,6 +271,7 @@ impl L7Protocol {
                 | Self::Kafka
                 | Self::Amqp
                 | Self::Nats
+                | Self::Zmtp
                 | Self::Dns
                 | Self::Tls
         )

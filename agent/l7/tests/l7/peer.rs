@@ -18,6 +18,7 @@ const FOLDERS: &[&str] = &[
     "mongo",
     "amqp",
     "nats",
+    "zmtp",
     "kafka",
     "memcached",
     "brpc",
