@@ -17,7 +17,7 @@ fn main() -> Result<(), PacketError> {
         let (end, cpu_ns) = (Instant::now() + Duration::from_secs(1), cpu_ns());
         let mut bytes = 0;
         while Instant::now() < end {
-            capture.poll(Duration::from_millis(100), &mut |frame| {
+            capture.poll(Duration::from_millis(100), |frame| {
                 bytes += u64::from(frame.wire_bytes);
             })?;
         }

@@ -4,6 +4,8 @@
 //! Out: borrowed frames with their time, interface and VLAN tag; what the kernel dropped. Never:
 //! the traffic of our own ports, a frame of the loopback twice, a copy.
 
+mod assembler;
+mod fanout;
 mod filter;
 mod interfaces;
 mod ring;
@@ -36,14 +38,13 @@ const RESCAN: Duration = Duration::from_secs(5);
 pub struct PacketConfig {
     /// Which interfaces are captured (`inputs.cbpf.af_packet.interface_regex`).
     pub interfaces: NameFilter,
-    /// Blocks of 1 MiB in the ring (`inputs.cbpf.af_packet.tunning.ring_blocks`).
-    pub ring_blocks: u32,
+    /// Size of the ring, for each shard (`inputs.cbpf.af_packet.tunning.ring_blocks`, whose blocks
+    /// are of 1 MiB). unit MiB
+    pub ring_mib: u32,
     /// Bytes kept of a frame. The default holds the largest segments of offloading whole.
     pub snap_bytes: u32,
     /// Ports of our own, whose packets are left out whichever side they are on.
     pub own_ports: Vec<OwnPort>,
-    /// Group of sockets that share the load, by flow hash; every member needs the same number.
-    pub fanout_group: Option<u16>,
 }
 
 impl Default for PacketConfig {
@@ -51,10 +52,9 @@ impl Default for PacketConfig {
     fn default() -> Self {
         Self {
             interfaces: Arc::new(|_| true),
-            ring_blocks: 8,
+            ring_mib: 8,
             snap_bytes: 65_600,
             own_ports: Vec::new(),
-            fanout_group: None,
         }
     }
 }
@@ -62,10 +62,9 @@ impl Default for PacketConfig {
 impl fmt::Debug for PacketConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PacketConfig")
-            .field("ring_blocks", &self.ring_blocks)
+            .field("ring_mib", &self.ring_mib)
             .field("snap_bytes", &self.snap_bytes)
             .field("own_ports", &self.own_ports)
-            .field("fanout_group", &self.fanout_group)
             .finish_non_exhaustive()
     }
 }
@@ -137,6 +136,8 @@ pub struct AfPacket {
     config: PacketConfig,
     /// By index: whether its frames are wanted.
     wanted: HashMap<u32, bool>,
+    /// The interface of the last frame, and whether its frames are wanted.
+    last: Option<(u32, bool)>,
     loopbacks: Vec<u32>,
     scanned: Instant,
     stats: PacketStats,
@@ -145,18 +146,47 @@ pub struct AfPacket {
 impl AfPacket {
     /// Opens the ring and starts to capture.
     pub fn open(config: PacketConfig) -> Result<Self, PacketError> {
-        let ring = Ring::open(config.ring_blocks)?;
-        let mut capture = Self {
-            ring,
+        let mut capture = Self::prepare(config)?;
+        capture.scan()?;
+        capture.ring.start()?;
+        Ok(capture)
+    }
+
+    /// Opens several rings that share the load: each packet comes out of one of them, the packets
+    /// of a flow (both ways, and all of a tunnel) out of the same one.
+    pub fn open_shards(config: &PacketConfig, count: u8) -> Result<Vec<Self>, PacketError> {
+        if count <= 1 {
+            return Ok(vec![Self::open(config.clone())?]);
+        }
+        let mut shards = Vec::new();
+        let mut group = None;
+        for _ in 0..count {
+            let shard = Self::prepare(config.clone())?;
+            // Until all are members, a packet would come out of several.
+            shard.ring.set_filter(&filter::Filter::none())?;
+            shard.ring.start()?;
+            match group {
+                Some(group) => shard.ring.join_group(group)?,
+                None => group = Some(shard.ring.found_group(&fanout::program())?),
+            }
+            shards.push(shard);
+        }
+        for shard in &mut shards {
+            shard.scan()?;
+        }
+        Ok(shards)
+    }
+
+    fn prepare(config: PacketConfig) -> Result<Self, PacketError> {
+        Ok(Self {
+            ring: Ring::open(config.ring_mib)?,
             config,
             wanted: HashMap::new(),
+            last: None,
             loopbacks: Vec::new(),
             scanned: Instant::now(),
             stats: PacketStats::default(),
-        };
-        capture.scan()?;
-        capture.ring.start(capture.config.fanout_group)?;
-        Ok(capture)
+        })
     }
 
     /// Hands out the frames that have come, waiting for the first up to `timeout`. Returns their
@@ -164,7 +194,7 @@ impl AfPacket {
     pub fn poll(
         &mut self,
         timeout: Duration,
-        on_frame: &mut dyn FnMut(Frame<'_>),
+        mut on_frame: impl FnMut(Frame<'_>),
     ) -> Result<usize, PacketError> {
         if self.scanned.elapsed() >= RESCAN {
             self.scan()?;
@@ -172,12 +202,16 @@ impl AfPacket {
         if !self.ring.wait(timeout)? {
             return Ok(0);
         }
-        let Self { ring, config, wanted, stats, .. } = self;
+        let Self { ring, config, wanted, last, stats, .. } = self;
         let before = stats.frames;
         let mut take = |frame: RingFrame<'_>| {
-            let is_wanted = *wanted.entry(frame.nic).or_insert_with(|| {
-                interfaces::name(frame.nic).is_some_and(|name| (config.interfaces)(&name))
-            });
+            let is_wanted = match *last {
+                Some((nic, is_wanted)) if nic == frame.nic => is_wanted,
+                _ => *wanted.entry(frame.nic).or_insert_with(|| {
+                    interfaces::name(frame.nic).is_some_and(|name| (config.interfaces)(&name))
+                }),
+            };
+            *last = Some((frame.nic, is_wanted));
             if !is_wanted {
                 return;
             }
@@ -195,6 +229,16 @@ impl AfPacket {
             }
         }
         Ok((self.stats.frames - before) as usize)
+    }
+
+    /// Ends the capture: nothing comes in any more, and what the ring holds is handed out.
+    pub fn drain(&mut self, mut on_frame: impl FnMut(Frame<'_>)) -> Result<(), PacketError> {
+        self.ring.set_filter(&filter::Filter::none())?;
+        self.scanned = Instant::now();
+        // The kernel hands over a block that is not full after this time.
+        let patience = Duration::from_millis(2 * u64::from(ring::RETIRE_MS));
+        while self.poll(patience, &mut on_frame)? > 0 {}
+        Ok(())
     }
 
     /// What became of packets so far.
@@ -235,6 +279,7 @@ impl AfPacket {
             };
             self.ring.set_filter(&filter.program())?;
             self.wanted = wanted;
+            self.last = None;
             self.loopbacks = loopbacks;
         }
         Ok(())

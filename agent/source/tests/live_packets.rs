@@ -213,7 +213,7 @@ fn what_the_ring_cannot_hold_is_counted_exactly() {
         eprintln!("skipped: `ip` cannot set the loopback up");
         return;
     }
-    let config = PacketConfig { ring_blocks: 2, ..PacketConfig::default() };
+    let config = PacketConfig { ring_mib: 2, ..PacketConfig::default() };
     let mut capture = AfPacket::open(config).expect("a namespace of our own allows capture");
     let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
     let sender = UdpSocket::bind("127.0.0.1:0").expect("bind");
@@ -227,6 +227,65 @@ fn what_the_ring_cannot_hold_is_counted_exactly() {
     assert_eq!(stats.frames, seen.get());
     assert_eq!(stats.frames + stats.kernel_drops, COUNT, "{stats:?}");
     assert_eq!(stats.kernel_packets, COUNT);
+}
+
+#[test]
+fn shards_share_flows_and_lose_none() {
+    const CONNECTIONS: usize = 200;
+    // SAFETY: no pointers; the namespace is this thread's alone, and `ip` inherits it.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        eprintln!("skipped: no network namespace of our own");
+        return;
+    }
+    let up = Command::new("ip").args(["link", "set", "lo", "mtu", "1500", "up"]).status();
+    if !up.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: `ip` cannot set the loopback up");
+        return;
+    }
+    let config = PacketConfig::default();
+    let mut shards = AfPacket::open_shards(&config, 3).expect("three rings");
+    let mut whole = AfPacket::open(config).expect("one ring");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    // Larger than the interface lets through in one piece.
+    receiver.send_to(&vec![1; 20_000], receiver.local_addr().expect("address")).expect("send");
+    let lo = interfaces().expect("interfaces")[0].index;
+    send_frames(lo, &[udp_frame(Some(5), 53), udp_frame(None, 53)]);
+    for _ in 0..CONNECTIONS {
+        let client = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+        let (mut server, _) = listener.accept().expect("accept");
+        server.write_all(b"hello").expect("write");
+        drop(client);
+    }
+    // A frame by its bytes: identification and sequence make every one another.
+    let mut seen: HashMap<Vec<u8>, i64> = HashMap::new();
+    std::thread::sleep(Duration::from_millis(300));
+    whole.drain(|frame| *seen.entry(frame.bytes.to_vec()).or_default() += 1).expect("drain");
+    let total: i64 = seen.values().sum();
+    let mut homes: HashMap<(u16, u16), HashSet<usize>> = HashMap::new();
+    let mut datagram = HashSet::new();
+    for (number, shard) in shards.iter_mut().enumerate() {
+        let mut frames = 0_i64;
+        let take = |frame: Frame<'_>| {
+            *seen.entry(frame.bytes.to_vec()).or_default() -= 1;
+            frames += 1;
+            if let Some((src, dst, _)) = ipv4(&frame, 6) {
+                homes.entry((src.min(dst), src.max(dst))).or_default().insert(number);
+            } else if frame.bytes.len() > 1000 {
+                datagram.insert(number);
+            }
+        };
+        shard.drain(take).expect("drain");
+        let stats = shard.stats().expect("statistics");
+        assert_eq!((stats.frames as i64, stats.kernel_drops), (frames, 0));
+        assert!(frames > total / 10, "shard {number} has {frames} of {total}");
+    }
+    let others: Vec<_> = seen.iter().filter(|(_, count)| **count != 0).collect();
+    assert!(others.is_empty(), "the same frames as without shards, but {others:?}");
+    assert!(total > CONNECTIONS as i64 * 6, "{total}");
+    assert!(homes.len() >= CONNECTIONS, "{} connections", homes.len());
+    assert!(homes.values().all(|shards| shards.len() == 1), "both ways in one shard: {homes:?}");
+    assert_eq!(datagram.len(), 1, "fragments stay together");
 }
 
 fn udp_frame(vlan: Option<u8>, port: u16) -> Vec<u8> {

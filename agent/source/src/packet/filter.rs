@@ -6,6 +6,10 @@
 
 use libc::sock_filter;
 
+use super::assembler::*;
+
+type Assembler = super::assembler::Assembler<Label>;
+
 /// Interfaces that the program can leave out; frames of further ones are left out after it.
 const MAX_UNWANTED: usize = 256;
 /// Own ports that the program can leave out.
@@ -29,9 +33,14 @@ pub(super) struct Filter<'a> {
 }
 
 impl Filter<'_> {
+    /// A program that lets nothing through.
+    pub(super) fn none() -> Vec<sock_filter> {
+        vec![sock_filter { code: RET, jt: 0, jf: 0, k: 0 }]
+    }
+
     /// The program.
     pub(super) fn program(&self) -> Vec<sock_filter> {
-        let mut asm = Assembler::default();
+        let mut asm = Assembler::new();
         self.judge_interface(&mut asm);
         let (tcp, udp) = self.ports();
         if !tcp.is_empty() || !udp.is_empty() {
@@ -151,75 +160,3 @@ enum Label {
     Accept,
     Drop,
 }
-
-/// Writes instructions; far jumps are unconditional ones, since conditional ones reach 255 only.
-#[derive(Default)]
-struct Assembler {
-    code: Vec<sock_filter>,
-    jumps: Vec<(usize, Label)>,
-    labels: Vec<(Label, usize)>,
-}
-
-impl Assembler {
-    fn emit(&mut self, code: u16, k: u32) {
-        self.code.push(sock_filter { code, jt: 0, jf: 0, k });
-    }
-
-    fn mark(&mut self, label: Label) {
-        self.labels.push((label, self.code.len()));
-    }
-
-    fn jump(&mut self, label: Label) {
-        self.jumps.push((self.code.len(), label));
-        self.emit(JA, 0);
-    }
-
-    fn jump_if(&mut self, k: u32, label: Label) {
-        self.code.push(sock_filter { code: JEQ, jt: 0, jf: 1, k });
-        self.jump(label);
-    }
-
-    fn jump_unless(&mut self, k: u32, label: Label) {
-        self.code.push(sock_filter { code: JEQ, jt: 1, jf: 0, k });
-        self.jump(label);
-    }
-
-    fn jump_if_any(&mut self, bits: u32, label: Label) {
-        self.code.push(sock_filter { code: JSET, jt: 0, jf: 1, k: bits });
-        self.jump(label);
-    }
-
-    fn finish(mut self) -> Vec<sock_filter> {
-        for (at, label) in self.jumps {
-            let target = self.labels.iter().find(|(known, _)| *known == label);
-            let (_, to) = target.expect("every label jumped to is marked, further on");
-            self.code[at].k = (to - at - 1) as u32;
-        }
-        self.code
-    }
-}
-
-const LD_W_ABS: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-const LD_H_ABS: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_ABS) as u16;
-const LD_B_ABS: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16;
-const LD_H_IND: u16 = (libc::BPF_LD | libc::BPF_H | libc::BPF_IND) as u16;
-const LD_B_IND: u16 = (libc::BPF_LD | libc::BPF_B | libc::BPF_IND) as u16;
-const LD_MEM: u16 = (libc::BPF_LD | libc::BPF_MEM) as u16;
-const LDX_IMM: u16 = (libc::BPF_LDX | libc::BPF_W | libc::BPF_IMM) as u16;
-const ST: u16 = libc::BPF_ST as u16;
-const ADD: u16 = (libc::BPF_ALU | libc::BPF_ADD | libc::BPF_K) as u16;
-const ADD_X: u16 = (libc::BPF_ALU | libc::BPF_ADD | libc::BPF_X) as u16;
-const AND: u16 = (libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16;
-const LSH: u16 = (libc::BPF_ALU | libc::BPF_LSH | libc::BPF_K) as u16;
-const RSH: u16 = (libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K) as u16;
-const TAX: u16 = (libc::BPF_MISC | libc::BPF_TAX) as u16;
-const TXA: u16 = (libc::BPF_MISC | libc::BPF_TXA) as u16;
-const JA: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
-const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-const JSET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
-const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
-
-/// Loads that read facts about the frame instead of its bytes.
-const AD_PACKET_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_PKTTYPE) as u32;
-const AD_INTERFACE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_IFINDEX) as u32;
-const AD_HARDWARE_TYPE: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_HATYPE) as u32;

@@ -18,12 +18,15 @@ use libc::{sock_filter, tpacket3_hdr};
 
 use super::PacketError;
 
-/// Size of a block; a frame never crosses one, so it bounds the largest frame.
-const BLOCK_BYTES: usize = 1 << 20;
+/// Size of a block; a frame never crosses one, so it bounds the largest frame, and three of the
+/// largest fit. Not larger: blocks that are handed over nearly empty are what a ring runs out of
+/// when the reader has to wait under little load.
+const BLOCK_BYTES: usize = 256 << 10;
+const BLOCKS_A_MIB: usize = (1 << 20) / BLOCK_BYTES;
 /// Only for the kernel's sanity checks; frames in TPACKET_V3 have the size they need.
 const FRAME_BYTES: usize = 1 << 11;
 /// After this time the kernel hands over a block that is not full.
-const RETIRE_MS: u32 = 40;
+pub(super) const RETIRE_MS: u32 = 40;
 
 /// Offset of the first frame and number of frames within a block's descriptor.
 const BLOCK_STATUS: usize = 8;
@@ -69,8 +72,8 @@ struct Map {
 unsafe impl Send for Map {}
 
 impl Ring {
-    /// A socket that captures nothing yet.
-    pub(super) fn open(blocks: u32) -> Result<Self, PacketError> {
+    /// A socket that captures nothing yet, with a ring of this size.
+    pub(super) fn open(mib: u32) -> Result<Self, PacketError> {
         let kind = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: no pointers are passed.
         let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
@@ -85,7 +88,7 @@ impl Ring {
         let socket = unsafe { OwnedFd::from_raw_fd(fd) };
         let version = libc::tpacket_versions::TPACKET_V3 as i32;
         set_option(&socket, libc::PACKET_VERSION, &version, "PACKET_VERSION")?;
-        let blocks = blocks.clamp(2, 4096) as usize;
+        let blocks = mib.clamp(2, 4096) as usize * BLOCKS_A_MIB;
         let request = libc::tpacket_req3 {
             tp_block_size: BLOCK_BYTES as u32,
             tp_block_nr: blocks as u32,
@@ -106,7 +109,7 @@ impl Ring {
     }
 
     /// Begins to capture on all interfaces.
-    pub(super) fn start(&self, fanout_group: Option<u16>) -> Result<(), PacketError> {
+    pub(super) fn start(&self) -> Result<(), PacketError> {
         // SAFETY: the type consists of numbers, for which zeros are valid.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
         address.sll_family = libc::AF_PACKET as u16;
@@ -117,18 +120,31 @@ impl Ring {
         if unsafe { libc::bind(self.socket.as_raw_fd(), pointer, length) } != 0 {
             return Err(PacketError::last("bind"));
         }
-        if let Some(group) = fanout_group {
-            let mode = libc::PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_DEFRAG;
-            let value = u32::from(group) | mode << 16;
-            set_option(&self.socket, libc::PACKET_FANOUT, &value, "PACKET_FANOUT")?;
-        }
         Ok(())
+    }
+
+    /// Makes a group of this socket alone, whose packets `program` shares out; its number.
+    pub(super) fn found_group(&self, program: &[sock_filter]) -> Result<u16, PacketError> {
+        let kind = libc::PACKET_FANOUT_CBPF;
+        let value = (kind | libc::PACKET_FANOUT_FLAG_UNIQUEID) << 16;
+        set_option(&self.socket, libc::PACKET_FANOUT, &value, "PACKET_FANOUT")?;
+        let mut group = 0u32;
+        let name = libc::PACKET_FANOUT;
+        get_option(&self.socket, libc::SOL_PACKET, name, &mut group, "PACKET_FANOUT")?;
+        let program = program_of(program);
+        set_option(&self.socket, libc::PACKET_FANOUT_DATA, &program, "PACKET_FANOUT_DATA")?;
+        Ok(group as u16)
+    }
+
+    /// Becomes a member of a group.
+    pub(super) fn join_group(&self, group: u16) -> Result<(), PacketError> {
+        let value = u32::from(group) | libc::PACKET_FANOUT_CBPF << 16;
+        set_option(&self.socket, libc::PACKET_FANOUT, &value, "PACKET_FANOUT")
     }
 
     /// Replaces the filter of the socket.
     pub(super) fn set_filter(&self, program: &[sock_filter]) -> Result<(), PacketError> {
-        let program =
-            libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+        let program = program_of(program);
         let fd = self.socket.as_raw_fd();
         let (pointer, length) = ((&raw const program).cast(), size_of_val(&program) as u32);
         // SAFETY: the kernel copies the program, which outlives the call; it does not write to it.
@@ -161,7 +177,7 @@ impl Ring {
     }
 
     /// Hands out the frames of the next block and gives it back; false when it is not ready.
-    pub(super) fn read_block(&mut self, on_frame: &mut dyn FnMut(RingFrame<'_>)) -> bool {
+    pub(super) fn read_block(&mut self, mut on_frame: impl FnMut(RingFrame<'_>)) -> bool {
         if !self.is_ready() {
             return false;
         }
@@ -288,5 +304,7 @@ fn get_option<T>(
     if done == 0 { Ok(()) } else { Err(PacketError::last(call)) }
 }
 
-/// Fragments are joined before the hash; not in the `libc` crate.
-const PACKET_FANOUT_FLAG_DEFRAG: u32 = 0x8000;
+/// A program as system calls take it, which copy it.
+fn program_of(program: &[sock_filter]) -> libc::sock_fprog {
+    libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() }
+}
