@@ -65,6 +65,9 @@ pub struct StandaloneArguments {
     /// Stop after so many seconds; without it, at Ctrl-C.
     #[arg(long)]
     pub seconds: Option<u64>,
+    /// Write metrics, too: a file for each table.
+    #[arg(long)]
+    pub metrics: bool,
 }
 
 /// Of `replay`.

@@ -57,6 +57,10 @@ pub struct PacketConfig {
     pub ring_blocks: Option<u32>,
     /// Headers of mirroring to take off, by name of `tunnel_trim_protocols`.
     pub trim: Vec<String>,
+    /// Threads that share the packets.
+    pub threads: u8,
+    /// Packets a second of all threads; 0 = no limit.
+    pub pps_max: u64,
     /// Tunnels to open, by number of `tunnel_decap_protocols`.
     pub decap: Vec<u8>,
 }
@@ -160,16 +164,54 @@ fn packets(s: &Settings) -> Result<PacketConfig> {
     let decap = s.list("inputs.cbpf.preprocess.tunnel_decap_protocols")?;
     let own_ring = s.flag("inputs.cbpf.af_packet.tunning.ring_blocks_enabled")?;
     let blocks = s.count("inputs.cbpf.af_packet.tunning.ring_blocks")?;
+    refuse(s)?;
     Ok(PacketConfig {
         interface_regex: s.text("inputs.cbpf.af_packet.interface_regex")?,
         snap_bytes: u32::try_from(s.count("inputs.cbpf.tunning.max_capture_packet_size")?)?,
         trim: s.list("inputs.cbpf.preprocess.tunnel_trim_protocols")?,
         ring_blocks: own_ring.then(|| u32::try_from(blocks)).transpose()?,
+        threads: threads(s)?,
+        pps_max: s.count("inputs.cbpf.tunning.max_capture_pps")?,
         decap: decap
             .iter()
             .map(|text| text.parse().with_context(|| format!("tunnel_decap_protocols: {text:?}")))
             .collect::<Result<_>>()?,
     })
+}
+
+/// Flow ids have room for 256 threads.
+fn threads(s: &Settings) -> Result<u8> {
+    let path = "inputs.cbpf.af_packet.tunning.packet_fanout_count";
+    let count = s.count(path)?;
+    u8::try_from(count.max(1)).with_context(|| format!("{path}: {count} is above 255"))
+}
+
+/// What cannot be done is said at once, not found out by what is missing later.
+fn refuse(s: &Settings) -> Result<()> {
+    let key = |name: &str| format!("inputs.cbpf.af_packet.{name}");
+    let mode = key("tunning.packet_fanout_mode");
+    if s.count(&mode)? != 0 {
+        bail!("{mode}: only 0 (by flow) keeps the packets of a flow in one thread");
+    }
+    let filter = key("extra_bpf_filter");
+    if !s.text(&filter)?.is_empty() {
+        bail!("{filter}: this agent does not compile filter expressions; leave it empty");
+    }
+    let bonds = key("bond_interfaces");
+    if !s.values(&bonds)?.is_empty() {
+        bail!(
+            "{bonds}: slaves are not merged; capture the bond itself by interface_regex, and leave \
+             its slaves out"
+        );
+    }
+    let inner = key("inner_interface_capture_enabled");
+    if s.flag(&inner)? {
+        bail!(
+            "{inner}: interfaces inside of other network namespaces are not captured; capture their \
+             ends on the host by interface_regex"
+        );
+    }
+    Ok(())
 }
 
 fn sockets(s: &Settings) -> Result<SocketConfig> {

@@ -2,6 +2,7 @@
 //!
 //! A source that cannot be had (no root, no BPF) is told as a problem and the rest goes on.
 
+mod limit;
 mod packets;
 mod processes;
 mod sockets;

@@ -66,20 +66,37 @@ pub fn standalone(arguments: &StandaloneArguments) -> Result<()> {
     let config = Arc::new(load(arguments.config.as_deref())?);
     let (folder, limit_bytes) = &config.standalone;
     let folder = arguments.folder.as_ref().unwrap_or(folder);
-    let files = Files::open(folder, *limit_bytes)?;
+    let files = Files::open(folder, *limit_bytes, arguments.metrics)?;
     tracing::info!(folder = %folder.display(), "agent started, writing files");
     let output = Arc::new(ToFiles { files: Mutex::new(files), stop: Arc::clone(&stop) });
     let board = Arc::new(StatusBoard::default());
-    let live = Live::start(config, output, board, Arc::clone(&stop))?;
+    let live = Live::start(
+        Arc::clone(&config),
+        Arc::clone(&output) as Arc<dyn Output>,
+        Arc::clone(&board),
+        Arc::clone(&stop),
+    )?;
     let began = Instant::now();
+    let mut reported = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         if arguments.seconds.is_some_and(|seconds| began.elapsed() >= Duration::from_secs(seconds))
         {
             stop.store(true, Ordering::Relaxed);
         }
+        if reported.elapsed() >= config.telemetry_interval {
+            reported = Instant::now();
+            output.submit(report::batch(&board));
+        }
         std::thread::sleep(PAUSE);
     }
     live.join();
+    output.submit(report::batch(&board));
+    for (thread, status) in board.read() {
+        for problem in &status.problems {
+            tracing::warn!("{thread}: {problem}");
+        }
+    }
+    tracing::info!("agent ended");
     Ok(())
 }
 

@@ -299,6 +299,43 @@ pub const KEYS: &[Key] = &[
         used: true,
     },
     Key {
+        path: "inputs.cbpf.af_packet.inner_interface_capture_enabled",
+        default: "false",
+        restart: true,
+        used: true,
+    },
+    Key {
+        path: "inputs.cbpf.af_packet.inner_interface_regex",
+        default: "'^eth\\d+$'",
+        restart: false,
+        used: false,
+    },
+    Key { path: "inputs.cbpf.af_packet.bond_interfaces", default: "[]", restart: true, used: true },
+    Key {
+        path: "inputs.cbpf.af_packet.extra_bpf_filter",
+        default: "''",
+        restart: true,
+        used: true,
+    },
+    Key {
+        path: "inputs.cbpf.af_packet.src_interfaces",
+        default: "[]",
+        restart: false,
+        used: false,
+    },
+    Key {
+        path: "inputs.cbpf.af_packet.bpf_filter_disabled",
+        default: "false",
+        restart: false,
+        used: false,
+    },
+    Key {
+        path: "inputs.cbpf.af_packet.skip_npb_bpf",
+        default: "false",
+        restart: false,
+        used: false,
+    },
+    Key {
         path: "inputs.cbpf.af_packet.tunning.socket_version",
         default: "0",
         restart: false,
@@ -320,13 +357,13 @@ pub const KEYS: &[Key] = &[
         path: "inputs.cbpf.af_packet.tunning.packet_fanout_count",
         default: "1",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "inputs.cbpf.af_packet.tunning.packet_fanout_mode",
         default: "0",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "inputs.cbpf.af_packet.tunning.interface_promisc_enabled",
@@ -355,8 +392,8 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "inputs.cbpf.tunning.max_capture_pps",
         default: "1048576",
-        restart: false,
-        used: false,
+        restart: true,
+        used: true,
     },
     Key {
         path: "inputs.cbpf.preprocess.tunnel_decap_protocols",

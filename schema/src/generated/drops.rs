@@ -48,6 +48,8 @@ pub enum Drop {
     EventMalformed = 21,
     /// A queue between threads was full.
     PipelineQueueFull = 22,
+    /// Packets above `inputs.cbpf.tunning.max_capture_pps`.
+    CaptureLimited = 23,
 }
 
 impl Drop {
@@ -75,6 +77,7 @@ impl Drop {
         Self::WalFull,
         Self::EventMalformed,
         Self::PipelineQueueFull,
+        Self::CaptureLimited,
     ];
 
     /// The number that is stored.
@@ -107,6 +110,7 @@ impl Drop {
             20 => Some(Self::WalFull),
             21 => Some(Self::EventMalformed),
             22 => Some(Self::PipelineQueueFull),
+            23 => Some(Self::CaptureLimited),
             _ => None,
         }
     }
@@ -136,6 +140,7 @@ impl Drop {
             Self::WalFull => "wal_full",
             Self::EventMalformed => "event_malformed",
             Self::PipelineQueueFull => "pipeline_queue_full",
+            Self::CaptureLimited => "capture_limited",
         }
     }
 }
@@ -166,6 +171,7 @@ impl Drop {
             Self::WalFull => "row",
             Self::EventMalformed => "event",
             Self::PipelineQueueFull => "event",
+            Self::CaptureLimited => "packet",
         }
     }
 }
@@ -195,6 +201,7 @@ impl Drop {
             Self::WalFull => "ingest",
             Self::EventMalformed => "source",
             Self::PipelineQueueFull => "agentd",
+            Self::CaptureLimited => "agentd",
         }
     }
 }

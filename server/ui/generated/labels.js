@@ -153,6 +153,7 @@ export const DROPS = {
   wal_full: { id: 20, unit: "row", stage: "ingest", doc: "The server's write-ahead log was at its limit; the agent keeps the batch." },
   event_malformed: { id: 21, unit: "event", stage: "source", doc: "A BPF event of an unknown layout." },
   pipeline_queue_full: { id: 22, unit: "event", stage: "agentd", doc: "A queue between threads was full." },
+  capture_limited: { id: 23, unit: "packet", stage: "agentd", doc: "Packets above `inputs.cbpf.tunning.max_capture_pps`." },
 };
 
 /** Metrics of agent and server. */

@@ -1,4 +1,7 @@
-//! The thread of packets: AF_PACKET ring → pipeline.
+//! The threads of packets: AF_PACKET ring → pipeline, once for each shard.
+//!
+//! Shards share nothing but what all threads do. A flow's packets all come out of one ring, so that
+//! rows and sums are those of one thread; only what is learned of services is each shard's own.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -7,9 +10,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use flow::LocalAddresses;
 use schema::{Drop, metrics};
-use source::packet::{AfPacket, OwnPort, PacketConfig, PacketError};
+use source::packet::{AfPacket, Frame, OwnPort, PacketConfig, PacketError};
 use wire::LinkType;
 
+use super::limit::RateLimit;
 use super::{Shared, now_ns};
 use crate::config::Config;
 use crate::pipeline::{End, PacketPipeline, PacketSettings};
@@ -19,31 +23,64 @@ use crate::telemetry::Losses;
 const NAME: &str = "packets";
 const POLL: Duration = Duration::from_millis(20);
 const TICK: Duration = Duration::from_millis(100);
-/// Ring of a small host. A larger one takes memory that most hosts never use.
-const RING_BLOCKS: u32 = 8;
+/// Ring of a small host. A larger one takes memory that most hosts never use. unit MiB
+const RING_MIB: u32 = 8;
 
 /// Runs until the stop flag is set.
 pub fn run(shared: &Shared) {
-    let opened = capture_config(&shared.config)
-        .and_then(|config| AfPacket::open(config).context("AF_PACKET"));
-    match opened.and_then(|capture| Ok((capture, settings(shared)?))) {
-        Ok((capture, settings)) => {
-            tracing::info!(interfaces = capture.captured().len(), "watching packets");
-            shared.board.update(NAME, |status| status.works = true);
-            watch(shared, capture, settings);
+    match open(shared) {
+        Ok(rings) => {
+            let interfaces = rings.first().map_or(0, |ring| ring.capture.captured().len());
+            tracing::info!(interfaces, threads = rings.len(), "watching packets");
+            std::thread::scope(|scope| {
+                let mut rings = rings.into_iter();
+                let first = rings.next();
+                for ring in rings {
+                    let thread =
+                        std::thread::Builder::new().name(format!("packets-{}", ring.number));
+                    let body = || Shard::new(ring, shared).watch(shared);
+                    if let Err(error) = thread.spawn_scoped(scope, body) {
+                        tell_problem(shared, &format!("a thread of packets is missing: {error}"));
+                    }
+                }
+                if let Some(first) = first {
+                    Shard::new(first, shared).watch(shared);
+                }
+            });
         }
-        Err(error) => {
-            tracing::warn!("packets are not watched: {error:#}");
-            let problem = format!("packets are not watched: {error:#}");
-            shared.board.update(NAME, |status| status.problems = vec![problem]);
-        }
+        Err(error) => tell_problem(shared, &format!("packets are not watched: {error:#}")),
     }
 }
 
 /// Whether packets can be captured here; why not, in words for the user.
 pub fn probe() -> Result<(), PacketError> {
-    let config = PacketConfig { ring_blocks: 1, ..PacketConfig::default() };
+    let config = PacketConfig { ring_mib: 1, ..PacketConfig::default() };
     AfPacket::open(config).map(drop)
+}
+
+fn tell_problem(shared: &Shared, problem: &str) {
+    tracing::warn!("{problem}");
+    shared.board.update(NAME, |status| status.problems = vec![problem.to_owned()]);
+}
+
+/// What a thread begins with.
+struct OpenRing {
+    number: u8,
+    capture: AfPacket,
+    settings: PacketSettings,
+}
+
+fn open(shared: &Shared) -> Result<Vec<OpenRing>> {
+    let settings = settings(shared)?;
+    let count = shared.config.packets.threads;
+    let captures =
+        AfPacket::open_shards(&capture_config(&shared.config)?, count).context("AF_PACKET")?;
+    let ring = |(number, capture): (u8, AfPacket)| OpenRing {
+        number,
+        capture,
+        settings: settings.clone().shard(number, count),
+    };
+    Ok((0..).zip(captures).map(ring).collect())
 }
 
 fn capture_config(config: &Config) -> Result<PacketConfig> {
@@ -52,10 +89,9 @@ fn capture_config(config: &Config) -> Result<PacketConfig> {
     let own = |port: &u16| [OwnPort::Tcp(*port), OwnPort::Udp(*port)];
     Ok(PacketConfig {
         interfaces: Arc::new(move |name| pattern.is_match(name)),
-        ring_blocks: config.packets.ring_blocks.unwrap_or(RING_BLOCKS),
+        ring_mib: config.packets.ring_blocks.unwrap_or(RING_MIB),
         snap_bytes: config.packets.snap_bytes,
         own_ports: config.own_ports.iter().flat_map(own).collect(),
-        ..PacketConfig::default()
     })
 }
 
@@ -71,58 +107,103 @@ fn settings(shared: &Shared) -> Result<PacketSettings> {
     Ok(PacketSettings::new(&shared.config)?.on_host(local, hash_seed))
 }
 
-fn watch(shared: &Shared, mut capture: AfPacket, settings: PacketSettings) {
-    let mut pipeline = PacketPipeline::new(settings, shared.stage());
-    let mut losses = Losses::default();
-    let mut bytes_total = 0;
-    let mut last_tick = Instant::now();
-    while !shared.stopping() {
-        let polled = capture.poll(POLL, &mut |frame| {
-            bytes_total += u64::from(frame.wire_bytes);
-            if let Some(link) = LinkType::from_pcap(frame.link_type) {
-                let from = (frame.nic, link, frame.vlan);
-                pipeline.on_frame(frame.time_ns, from, frame.bytes, frame.wire_bytes);
-            }
-        });
-        if let Err(error) = polled {
-            tracing::error!(%error, "packets are watched no longer");
-            let problem = format!("packets are watched no longer: {error}");
-            shared.board.update(NAME, |status| status.problems.push(problem));
-            break;
-        }
-        if last_tick.elapsed() >= TICK {
-            last_tick = Instant::now();
-            shared.submit(pipeline.tick(now_ns()));
-            losses.join(&pipeline.take_losses());
-            tell(shared, &mut capture, &pipeline, &losses, bytes_total);
-        }
-    }
-    shared.submit(pipeline.finish(now_ns(), End::OfAgent));
-    losses.join(&pipeline.take_losses());
-    tell(shared, &mut capture, &pipeline, &losses, bytes_total);
+/// One ring with its pipeline.
+struct Shard {
+    number: u8,
+    capture: AfPacket,
+    pipeline: PacketPipeline,
+    limit: RateLimit,
+    losses: Losses,
+    bytes_total: u64,
 }
 
-fn tell(
-    shared: &Shared,
-    capture: &mut AfPacket,
-    pipeline: &PacketPipeline,
-    losses: &Losses,
-    bytes_total: u64,
+impl Shard {
+    fn new(ring: OpenRing, shared: &Shared) -> Self {
+        let packets = &shared.config.packets;
+        Self {
+            number: ring.number,
+            capture: ring.capture,
+            pipeline: PacketPipeline::new(ring.settings, shared.stage()),
+            limit: RateLimit::new(packets.pps_max.div_ceil(packets.threads.into())),
+            losses: Losses::default(),
+            bytes_total: 0,
+        }
+    }
+
+    fn watch(mut self, shared: &Shared) {
+        shared.board.update_shard(NAME, self.number, |status| status.works = true);
+        let mut last_tick = Instant::now();
+        while !shared.stopping() {
+            if let Err(error) = self.poll() {
+                self.fail(shared, &error);
+                break;
+            }
+            if last_tick.elapsed() >= TICK {
+                last_tick = Instant::now();
+                shared.submit(self.pipeline.tick(now_ns()));
+                self.tell(shared);
+            }
+        }
+        if let Err(error) = self.drain() {
+            self.fail(shared, &error);
+        }
+        shared.submit(self.pipeline.finish(now_ns(), End::OfAgent));
+        self.tell(shared);
+    }
+
+    fn poll(&mut self) -> Result<(), PacketError> {
+        let Self { capture, pipeline, limit, bytes_total, .. } = self;
+        capture.poll(POLL, |frame| take(pipeline, limit, bytes_total, &frame)).map(drop)
+    }
+
+    fn drain(&mut self) -> Result<(), PacketError> {
+        let Self { capture, pipeline, limit, bytes_total, .. } = self;
+        capture.drain(|frame| take(pipeline, limit, bytes_total, &frame))
+    }
+
+    fn fail(&self, shared: &Shared, error: &PacketError) {
+        tracing::error!(%error, "packets are watched no longer");
+        let problem = format!("packets are watched no longer: {error}");
+        shared.board.update_shard(NAME, self.number, |status| {
+            status.works = false;
+            status.problems.push(problem);
+        });
+    }
+
+    fn tell(&mut self, shared: &Shared) {
+        self.losses.join(&self.pipeline.take_losses());
+        self.losses.add(Drop::CaptureLimited, self.limit.take_refused());
+        let stats = self.capture.stats().unwrap_or_default();
+        let load = self.pipeline.load();
+        let mut losses = self.losses.clone();
+        losses.add(Drop::CaptureKernel, stats.kernel_drops);
+        losses.add(Drop::PacketUnsupported, stats.unsupported_link);
+        shared.board.update_shard(NAME, self.number, |status| {
+            status.metrics = [
+                (metrics::AGENT_PACKETS_TOTAL.name, stats.frames as f64),
+                (metrics::AGENT_PACKET_BYTES_TOTAL.name, self.bytes_total as f64),
+                (metrics::AGENT_FLOWS.name, load.flows as f64),
+                (metrics::AGENT_CONVERSATIONS.name, load.conversations as f64),
+                (metrics::AGENT_SESSIONS_PENDING.name, load.sessions as f64),
+            ]
+            .into();
+            status.losses = losses;
+        });
+    }
+}
+
+fn take(
+    pipeline: &mut PacketPipeline,
+    limit: &mut RateLimit,
+    bytes_total: &mut u64,
+    frame: &Frame<'_>,
 ) {
-    let stats = capture.stats().unwrap_or_default();
-    let load = pipeline.load();
-    let mut losses = losses.clone();
-    losses.add(Drop::CaptureKernel, stats.kernel_drops);
-    losses.add(Drop::PacketUnsupported, stats.unsupported_link);
-    shared.board.update(NAME, |status| {
-        status.metrics = [
-            (metrics::AGENT_PACKETS_TOTAL.name, stats.frames as f64),
-            (metrics::AGENT_PACKET_BYTES_TOTAL.name, bytes_total as f64),
-            (metrics::AGENT_FLOWS.name, load.flows as f64),
-            (metrics::AGENT_CONVERSATIONS.name, load.conversations as f64),
-            (metrics::AGENT_SESSIONS_PENDING.name, load.sessions as f64),
-        ]
-        .into();
-        status.losses = losses;
-    });
+    *bytes_total += u64::from(frame.wire_bytes);
+    if !limit.admits(frame.time_ns) {
+        return;
+    }
+    if let Some(link) = LinkType::from_pcap(frame.link_type) {
+        let from = (frame.nic, link, frame.vlan);
+        pipeline.on_frame(frame.time_ns, from, frame.bytes, frame.wire_bytes);
+    }
 }

@@ -75,6 +75,16 @@ impl PacketSettings {
         self.flow.hash_seed = hash_seed;
         self
     }
+
+    /// Of one of `count` threads that share the packets, and with them the limits.
+    pub fn shard(mut self, number: u8, count: u8) -> Self {
+        self.flow.thread = number;
+        self.flow.max_flows = self.flow.max_flows.div_ceil(count.into());
+        if let Some(l7) = &mut self.l7 {
+            l7.limits.sessions = l7.limits.sessions.div_ceil(count.into());
+        }
+        self
+    }
 }
 
 /// Why a pipeline ends.

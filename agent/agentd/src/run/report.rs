@@ -18,22 +18,39 @@ pub fn send(exporter: &Exporter, board: &StatusBoard) {
     let now_us = now_ns() / 1_000;
     let (mut values, mut problems) = from_board(board);
     values.extend(from_export(&stats));
-    let (resident_bytes, cpu_ms) = telemetry::usage();
-    values.push((metrics::AGENT_MEMORY_RSS_BYTES.name.to_owned(), resident_bytes as f64));
-    values.push((metrics::AGENT_CPU_MILLISECONDS_TOTAL.name.to_owned(), cpu_ms as f64));
+    values.extend(of_process());
     if !stats.problem.is_empty() {
         problems.push(format!("no connection to the server: {}", stats.problem));
     }
-    let set: Vec<(&str, f64)> =
-        values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    let row = telemetry::row(now_us / 1_000_000, "deepflow_agent", &[], &set);
-    exporter.submit(Batch::new(Table::DeepflowCollector, &[row]));
+    exporter.submit(batch_of(now_us, &values));
     exporter.report(AgentStatistics {
         time_us: now_us as i64,
         configuration_version: exporter.configuration().version,
         metrics: values,
         problems,
     });
+}
+
+/// One metric set of an agent that has no server.
+pub fn batch(board: &StatusBoard) -> Batch {
+    let (mut values, _) = from_board(board);
+    values.extend(of_process());
+    batch_of(now_ns() / 1_000, &values)
+}
+
+fn batch_of(now_us: u64, values: &[(String, f64)]) -> Batch {
+    let set: Vec<(&str, f64)> =
+        values.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let row = telemetry::row(now_us / 1_000_000, "deepflow_agent", &[], &set);
+    Batch::new(Table::DeepflowCollector, &[row])
+}
+
+fn of_process() -> [(String, f64); 2] {
+    let (resident_bytes, cpu_ms) = telemetry::usage();
+    [
+        (metrics::AGENT_MEMORY_RSS_BYTES.name.to_owned(), resident_bytes as f64),
+        (metrics::AGENT_CPU_MILLISECONDS_TOTAL.name.to_owned(), cpu_ms as f64),
+    ]
 }
 
 /// Metrics with their tags, as in a Prometheus exposition, and problems of all threads.
