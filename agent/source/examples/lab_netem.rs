@@ -48,7 +48,10 @@ struct Way {
     free_ns: u64,
     came: u64,
     lost: u64,
+    /// Of those, TCP segments with payload.
+    lost_data: u64,
     doubled: u64,
+    doubled_data: u64,
     reordered: u64,
     queue_full: u64,
     sent: u64,
@@ -81,10 +84,14 @@ impl Way {
         self.came += 1;
         if dice.falls(rules.loss) {
             self.lost += 1;
+            self.lost_data += u64::from(has_data(bytes));
             return;
         }
         let copies = if dice.falls(rules.duplicate) { 2 } else { 1 };
-        self.doubled += copies - 1;
+        if copies == 2 {
+            self.doubled += 1;
+            self.doubled_data += u64::from(has_data(bytes));
+        }
         for _ in 0..copies {
             if self.waiting.len() >= rules.queue {
                 self.queue_full += 1;
@@ -96,8 +103,8 @@ impl Way {
                 self.reordered += 1;
                 due_ns = came_ns;
             }
-            if rules.rate_bits > 0 {
-                let on_line_ns = bytes.len() as u64 * 8 * 1_000_000_000 / rules.rate_bits;
+            let on_line_ns = (bytes.len() as u64 * 8_000_000_000).checked_div(rules.rate_bits);
+            if let Some(on_line_ns) = on_line_ns {
                 self.free_ns = self.free_ns.max(came_ns) + on_line_ns;
                 due_ns = due_ns.max(self.free_ns + rules.delay_ns);
             }
@@ -134,11 +141,13 @@ impl Way {
 
     fn report(&self) -> String {
         format!(
-            "{{\"came\":{},\"lost\":{},\"doubled\":{},\"reordered\":{},\"queue_full\":{},\
-             \"sent\":{},\"late_us_mean\":{},\"late_us_max\":{}}}",
+            "{{\"came\":{},\"lost\":{},\"lost_data\":{},\"doubled\":{},\"doubled_data\":{},\
+             \"reordered\":{},\"queue_full\":{},\"sent\":{},\"late_us_mean\":{},\"late_us_max\":{}}}",
             self.came,
             self.lost,
+            self.lost_data,
             self.doubled,
+            self.doubled_data,
             self.reordered,
             self.queue_full,
             self.sent,
@@ -146,6 +155,18 @@ impl Way {
             self.late_ns_max / NS_A_US,
         )
     }
+}
+
+/// Whether an IPv4 frame is a TCP segment with payload.
+fn has_data(frame: &[u8]) -> bool {
+    let Some(ip) = frame.get(14..).filter(|ip| ip.len() >= 40 && ip[0] >> 4 == 4 && ip[9] == 6)
+    else {
+        return false;
+    };
+    let (total, header) =
+        (usize::from(ip[2]) << 8 | usize::from(ip[3]), usize::from(ip[0] & 15) * 4);
+    let tcp = ip.get(header + 12).map_or(0, |byte| usize::from(byte >> 4) * 4);
+    total > header + tcp
 }
 
 /// Chance, the same for the same seed.
@@ -273,7 +294,7 @@ fn open(name: &str) -> io::Result<OwnedFd> {
     set(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, 64 << 20)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, 64 << 20)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
-    set(&socket, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)?;
+    set(&socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, 1)?;
     // SAFETY: the type consists of numbers, for which zeros are valid.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
@@ -317,6 +338,3 @@ fn now_ns() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |since| since.as_nanos() as u64)
 }
-
-/// Linux 4.20; not in the `libc` crate.
-const PACKET_IGNORE_OUTGOING: i32 = 23;
