@@ -24,7 +24,7 @@ fn open(names: &'static [&'static str], own_ports: Vec<OwnPort>) -> Option<AfPac
     match AfPacket::open(config) {
         Ok(capture) => Some(capture),
         Err(error @ PacketError::Permission) => {
-            eprintln!("skipped: {error}");
+            println!("SKIPPED: {error}");
             None
         }
         Err(error) => panic!("{error}: {:?}", std::error::Error::source(&error)),
@@ -153,7 +153,7 @@ fn large_segments_on_loopback_are_captured_whole() {
 fn both_ends_of_a_pair_are_seen_with_their_tags() {
     // SAFETY: no pointers; the namespace is this thread's alone, and `ip` inherits it.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        eprintln!("skipped: no network namespace of our own");
+        println!("SKIPPED: no network namespace of our own");
         return;
     }
     let Some(mut capture) = open(&["va", "vb"], vec![OwnPort::Udp(9)]) else { return };
@@ -163,7 +163,7 @@ fn both_ends_of_a_pair_are_seen_with_their_tags() {
     };
     // The pair appears after the capture began.
     if !ip("link add va type veth peer name vb") || !ip("link set va up") || !ip("link set vb up") {
-        eprintln!("skipped: `ip` cannot make a veth pair");
+        println!("SKIPPED: `ip` cannot make a veth pair");
         return;
     }
     let index: HashMap<String, u32> =
@@ -205,12 +205,12 @@ fn what_the_ring_cannot_hold_is_counted_exactly() {
     const COUNT: u64 = 20_000;
     // SAFETY: no pointers; the namespace is this thread's alone, and `ip` inherits it.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        eprintln!("skipped: no network namespace of our own");
+        println!("SKIPPED: no network namespace of our own");
         return;
     }
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
     if !up.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: `ip` cannot set the loopback up");
+        println!("SKIPPED: `ip` cannot set the loopback up");
         return;
     }
     let config = PacketConfig { ring_mib: 2, ..PacketConfig::default() };
@@ -234,12 +234,12 @@ fn shards_share_flows_and_lose_none() {
     const CONNECTIONS: usize = 200;
     // SAFETY: no pointers; the namespace is this thread's alone, and `ip` inherits it.
     if unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        eprintln!("skipped: no network namespace of our own");
+        println!("SKIPPED: no network namespace of our own");
         return;
     }
     let up = Command::new("ip").args(["link", "set", "lo", "mtu", "1500", "up"]).status();
     if !up.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: `ip` cannot set the loopback up");
+        println!("SKIPPED: `ip` cannot set the loopback up");
         return;
     }
     let config = PacketConfig::default();

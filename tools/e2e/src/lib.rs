@@ -6,6 +6,7 @@
 
 pub mod clients;
 pub mod http;
+pub mod lab;
 pub mod process;
 pub mod query;
 pub mod relay;

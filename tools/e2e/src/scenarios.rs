@@ -2,8 +2,10 @@
 
 pub mod bad_input;
 pub mod browser;
+pub mod capture_speed;
 pub mod counts;
 pub mod failures;
+pub mod netem;
 pub mod protocols;
 pub mod replay;
 pub mod selfcheck;
@@ -50,5 +52,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "spool-full", run: failures::spool_full },
     Scenario { name: "network-cut", run: failures::network_cut },
     Scenario { name: "browser", run: browser::run_browser },
+    Scenario { name: "netem", run: netem::run },
+    Scenario { name: "capture-speed", run: capture_speed::run },
     Scenario { name: "bad-input", run: bad_input::run },
 ];

@@ -45,7 +45,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 18] = [
+const NEEDS: [Need; 20] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -64,6 +64,8 @@ const NEEDS: [Need; 18] = [
     need("bpftool", "bpftool", Purpose::Test),
     need("python3", "python3", Purpose::Test),
     need("chromium", "chromium", Purpose::Test),
+    need("ip", "iproute2", Purpose::Test),
+    need("ethtool", "ethtool", Purpose::Test),
 ];
 
 /// Folders with a lock file of npm, and what they are for.

@@ -147,7 +147,7 @@ fn interface(root: &Path) -> Result<Outcome> {
     npm_script(root, "test")
 }
 
-/// The tests that load BPF programs into this kernel; each says SKIPPED where it cannot.
+/// The tests that load BPF programs and capture packets; each says SKIPPED where it cannot.
 fn kernel_side(root: &Path) -> Result<Outcome> {
     let words = [
         "test",
@@ -158,6 +158,8 @@ fn kernel_side(root: &Path) -> Result<Outcome> {
         "live_capture",
         "--test",
         "live_drop",
+        "--test",
+        "live_packets",
         "--",
         "--nocapture",
         "--test-threads=1",
@@ -172,6 +174,8 @@ fn kernel_side(root: &Path) -> Result<Outcome> {
 fn release(root: &Path) -> Result<Outcome> {
     run::build(root)?;
     command(root, "cargo", &["build", "--release", "--locked", "-p", "e2e"])?;
+    // The programs of the network laboratory.
+    command(root, "cargo", &["build", "--release", "--locked", "-p", "source", "--examples"])?;
     Ok(Outcome::Passed)
 }
 
