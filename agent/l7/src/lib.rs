@@ -45,6 +45,7 @@ mod kafka;
 mod krpc;
 mod memcached;
 mod mongodb;
+mod mqtt;
 mod mysql;
 mod nats;
 mod postgresql;

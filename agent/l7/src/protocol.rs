@@ -236,6 +236,7 @@ protocols! {
     Postgresql: crate::postgresql::Postgresql,
     Kafka: crate::kafka::Kafka,
     Dns: crate::dns::Dns,
+    Mqtt: crate::mqtt::Mqtt,
     Mongodb: crate::mongodb::Mongodb,
     Amqp: crate::amqp::Amqp,
     Nats: crate::nats::Nats,

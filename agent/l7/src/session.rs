@@ -55,11 +55,15 @@ pub(crate) struct Response {
 
 impl Response {
     fn error(&self) -> Option<ErrorSide> {
-        match self.status {
-            ResponseStatus::ClientError => Some(ErrorSide::Client),
-            ResponseStatus::ServerError => Some(ErrorSide::Server),
-            _ => None,
-        }
+        error_side(self.status)
+    }
+}
+
+fn error_side(status: ResponseStatus) -> Option<ErrorSide> {
+    match status {
+        ResponseStatus::ClientError => Some(ErrorSide::Client),
+        ResponseStatus::ServerError => Some(ErrorSide::Server),
+        _ => None,
     }
 }
 
@@ -311,7 +315,7 @@ impl Pairing<'_> {
         self.table.last_ns = self.table.last_ns.max(now_ns);
     }
 
-    /// A message that has no response: a session by itself.
+    /// A message that has no response: a session by itself. It is ok unless it says otherwise.
     pub fn one_way(&mut self, record: Box<Record>) {
         self.stat(record.start_ns, &record, StatKind::Request);
         self.end_alone(record);
@@ -517,10 +521,12 @@ impl Pairing<'_> {
 
     /// A request that has no response is a session by itself.
     fn end_alone(&mut self, mut record: Box<Record>) {
-        let kind = StatKind::Response { rrt_us: None, error: None };
-        self.stat(record.start_ns, &record, kind);
+        if record.response_status == ResponseStatus::Unknown {
+            record.response_status = ResponseStatus::Ok;
+        }
+        let error = error_side(record.response_status);
+        self.stat(record.start_ns, &record, StatKind::Response { rrt_us: None, error });
         record.kind = RecordType::Session;
-        record.response_status = ResponseStatus::Ok;
         self.output.records.push(*record);
     }
 

@@ -269,6 +269,7 @@ impl L7Protocol {
                 | Self::Mongodb
                 | Self::Memcached
                 | Self::Kafka
+                | Self::Mqtt
                 | Self::Amqp
                 | Self::Nats
                 | Self::Zmtp
