@@ -50,6 +50,7 @@ mod mysql;
 mod nats;
 mod postgresql;
 mod redis;
+mod rocketmq;
 mod sofarpc;
 mod some_ip;
 mod tars;

@@ -234,6 +234,7 @@ protocols! {
     Redis: crate::redis::Redis,
     Mysql: crate::mysql::Mysql,
     Postgresql: crate::postgresql::Postgresql,
+    Rocketmq: crate::rocketmq::Rocketmq,
     Kafka: crate::kafka::Kafka,
     Dns: crate::dns::Dns,
     Mqtt: crate::mqtt::Mqtt,

@@ -273,6 +273,7 @@ impl L7Protocol {
                 | Self::Amqp
                 | Self::Nats
                 | Self::Zmtp
+                | Self::Rocketmq
                 | Self::Dns
                 | Self::Tls
         )

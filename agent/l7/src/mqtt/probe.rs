@@ -91,7 +91,8 @@ fn is_plausible(header: &Header, body: &[u8], is_whole: bool) -> Option<bool> {
             let code = reader.u8()?;
             let is_old = header.body_bytes == 2 && code <= 5;
             let is_new = header.body_bytes > 2 && (code == 0 || code >= 0x80);
-            Some(flags <= 1 && (is_old || is_new))
+            let fits = is_old || is_new && are_properties(reader, header.body_bytes - 2)?;
+            Some(flags <= 1 && fits)
         }
         kind::SUBACK if !is_whole => None,
         kind::SUBACK => {
@@ -104,23 +105,34 @@ fn is_plausible(header: &Header, body: &[u8], is_whole: bool) -> Option<bool> {
             Some(has_id && (are_codes(old) || new.is_some_and(are_codes)))
         }
         kind::PINGREQ | kind::PINGRESP => Some(true),
-        _ if !is_whole => None,
-        kind::DISCONNECT | kind::AUTH => Some(is_reason(reader)),
+        kind::DISCONNECT | kind::AUTH => is_reason(reader, header.body_bytes),
         kind::UNSUBACK => Some(id(&mut reader)? && header.body_bytes < 512),
-        _ => Some(id(&mut reader)? && is_reason(reader)),
+        _ => Some(id(&mut reader)? && is_reason(reader, header.body_bytes - 2)?),
     }
 }
 
-/// Whether nothing is left, or a reason code, with properties or without.
-fn is_reason(mut reader: Reader<'_>) -> bool {
-    match reader.u8() {
-        None => true,
-        Some(0 | 4 | 0x10 | 0x18 | 0x19 | 0x80..=0xa2) if reader.rest().is_empty() => true,
-        Some(0 | 4 | 0x10 | 0x18 | 0x19 | 0x80..=0xa2) => {
-            property::read(&mut reader, &mut |_| {}).is_some() && reader.rest().is_empty()
-        }
-        Some(_) => false,
+/// Whether `bytes` are nothing, or a reason code, with properties or without. `None`: cut short.
+fn is_reason(mut reader: Reader<'_>, bytes: usize) -> Option<bool> {
+    if bytes == 0 {
+        return Some(true);
     }
+    let is_code = matches!(reader.u8()?, 0 | 4 | 0x10 | 0x18 | 0x19 | 0x80..=0xa2);
+    Some(is_code && (bytes == 1 || are_properties(reader, bytes - 1)?))
+}
+
+/// Whether `bytes` are properties and nothing else. `None`: cut short.
+fn are_properties(mut reader: Reader<'_>, bytes: usize) -> Option<bool> {
+    let all = reader.rest();
+    let length = packet::varint(&mut reader)?;
+    let length_bytes = all.len() - reader.rest().len();
+    if length + length_bytes != bytes {
+        return Some(false);
+    }
+    if all.len() < bytes {
+        return None;
+    }
+    let mut reader = Reader::new(all);
+    Some(property::read(&mut reader, &mut |_| {}).is_some())
 }
 
 /// Topic filters of a SUBSCRIBE or UNSUBSCRIBE, and whether MQTT 5 properties stand before them.

@@ -28,6 +28,7 @@ const FOLDERS: &[&str] = &[
     "sofarpc",
     "some_ip",
     "tars",
+    "rocketmq",
     "mqtt",
 ];
 
