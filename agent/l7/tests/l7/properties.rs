@@ -42,11 +42,12 @@ fn pieces(segment: &Captured, first: usize, bytes: usize) -> Vec<Captured> {
     while at < segment.payload.len() {
         let length = if at == 0 { first } else { bytes };
         let end = at.saturating_add(length.max(1)).min(segment.payload.len());
-        let mut piece = segment.clone();
-        piece.payload = segment.payload[at..end].to_vec();
-        piece.wire_bytes = (end - at) as u32;
-        piece.seq = segment.seq.map(|seq| seq.wrapping_add(at as u32));
-        pieces.push(piece);
+        pieces.push(Captured {
+            payload: segment.payload[at..end].to_vec(),
+            wire_bytes: (end - at) as u32,
+            seq: segment.seq.map(|seq| seq.wrapping_add(at as u32)),
+            ..*segment
+        });
         at = end;
     }
     pieces
