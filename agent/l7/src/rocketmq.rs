@@ -201,10 +201,8 @@ fn request(
         (topic, _) => topic.clone(),
     };
     let key = fields.key();
+    fields.context.offer_x_request_id(key);
     fields.context.fill(&config.trace, &mut record);
-    if record.x_request_id_0.is_empty() {
-        record.x_request_id_0 = key;
-    }
     if header.is_one_way() {
         out.one_way(record);
         return;
@@ -223,9 +221,8 @@ fn response(
     out: &mut Pairing<'_>,
 ) {
     let config = out.config;
-    if let Some(properties) = message::first_properties(frame.body) {
-        fields.take_properties(&config.trace, properties);
-    }
+    let consumed = message::first_properties(frame.body);
+    fields.take_properties(&config.trace, consumed.unwrap_or_default());
     let id = session_id(direction.opposite(), header);
     let mut response = out.answer(code::status_of(header.code));
     response.code = Some(header.code);
@@ -244,13 +241,15 @@ fn response(
     let mut echo = out.record();
     echo.request_id = number(header);
     echo.is_reversed = direction == Direction::ClientToServer;
-    let asked: &mut Record = match out.waiting(id) {
-        Some(record) => record,
-        None => &mut echo,
-    };
-    // What was consumed was sent by somebody else, whose trace it is.
-    fields.context.x_request_id = std::mem::take(&mut asked.x_request_id_0);
-    fields.context.fill(&config.trace, asked);
+    if consumed.is_some() {
+        // What was consumed was sent by somebody else, whose trace it is.
+        let asked: &mut Record = match out.waiting(id) {
+            Some(record) => record,
+            None => &mut echo,
+        };
+        fields.context.offer_x_request_id(std::mem::take(&mut asked.x_request_id_0));
+        fields.context.fill(&config.trace, asked);
+    }
     response.echo = Some(echo);
     match header.has_opaque() {
         true => out.response(Key::Id(id), response),
