@@ -1,11 +1,14 @@
-//! What gRPC adds to HTTP: content types, status codes, messages
+//! What gRPC adds to HTTP: status codes, messages, trailers
 //! (grpc.io: PROTOCOL-HTTP2.md, statuscodes.md).
 //!
 //! In: header fields of a call. Out: whose error a status is, names, plain texts. Never: state.
 
-use schema::{ResponseStatus, Text};
+use compact_str::format_compact;
+use schema::{L7Protocol, ResponseStatus, Text};
 
 use crate::bytes;
+use crate::record::Record;
+use crate::session::Response;
 
 const NAMES: [&str; 17] = [
     "OK",
@@ -30,23 +33,14 @@ const NAMES: [&str; 17] = [
 /// Greatest status.
 pub(crate) const LAST_STATUS: i32 = NAMES.len() as i32 - 1;
 
-/// Whether a `content-type` is that of gRPC itself: `application/grpc`, with or without a
-/// format (`+proto`) or parameters; not `application/grpc-web`.
-pub(crate) fn is_content_type(value: &[u8]) -> bool {
-    match value.strip_prefix(b"application/grpc") {
-        Some(rest) => matches!(rest.first(), None | Some(b'+' | b';' | b' ')),
-        None => false,
-    }
-}
-
 /// The service of a path `/package.Service/Method`.
-pub(crate) fn service(path: &str) -> Option<&str> {
+fn service(path: &str) -> Option<&str> {
     let (service, method) = path.strip_prefix('/')?.rsplit_once('/')?;
     (!service.is_empty() && !method.is_empty()).then_some(service)
 }
 
 /// Whose error a status is.
-pub(crate) fn status(code: i32) -> ResponseStatus {
+fn status(code: i32) -> ResponseStatus {
     match code {
         0 => ResponseStatus::Ok,
         1 | 3 | 5 | 6 | 7 | 9 | 11 | 16 => ResponseStatus::ClientError,
@@ -55,7 +49,7 @@ pub(crate) fn status(code: i32) -> ResponseStatus {
 }
 
 /// The name of a status.
-pub(crate) fn status_name(code: i32) -> &'static str {
+fn status_name(code: i32) -> &'static str {
     usize::try_from(code).ok().and_then(|code| NAMES.get(code)).copied().unwrap_or("UNKNOWN")
 }
 
@@ -70,8 +64,75 @@ pub(crate) fn status_of_reset(http2_error: u32) -> i32 {
     }
 }
 
+/// How a call ended: what its trailers say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    /// `grpc-status`.
+    pub status: Option<i32>,
+    /// `grpc-message`.
+    pub message: Text,
+}
+
+impl Outcome {
+    /// Takes a header field, or one of the trailers. `limit`: longest message that is kept.
+    pub fn take(&mut self, name: &[u8], value: &[u8], limit: usize) {
+        if name.eq_ignore_ascii_case(b"grpc-status") {
+            let code = bytes::decimal(value).and_then(|code| i32::try_from(code).ok());
+            self.status = code.or(self.status);
+        } else if name.eq_ignore_ascii_case(b"grpc-message") {
+            self.message = message(value, limit);
+        }
+    }
+
+    /// Adds what is known beside it.
+    pub fn merge(&mut self, other: Self) {
+        self.status = self.status.or(other.status);
+        if self.message.is_empty() {
+            self.message = other.message;
+        }
+    }
+
+    /// Makes an answer of HTTP one of gRPC: its status becomes the code, that of HTTP an
+    /// attribute. Where it is not known, HTTP's says how the call ended.
+    pub fn conclude(self, response: &mut Response) {
+        if let Some(code) = response.code {
+            let digits = format_compact!("{code}");
+            response.attributes.push((Text::const_new("http_status_code"), digits));
+        }
+        if !self.message.is_empty() {
+            response.exception = self.message;
+        }
+        match self.status {
+            Some(code) => {
+                response.code = Some(code);
+                response.status = status(code);
+                if code != 0 && response.exception.is_empty() {
+                    response.exception = Text::const_new(status_name(code));
+                }
+            }
+            None if response.code.is_some_and(|code| code >= 400) => {}
+            None => {
+                response.code = None;
+                // A message is that of an error.
+                if !response.exception.is_empty() {
+                    response.status = ResponseStatus::Unknown;
+                }
+            }
+        }
+    }
+}
+
+/// Turns a request of HTTP into one of gRPC: the path is the endpoint, the service the resource.
+pub(crate) fn as_call(record: &mut Record) {
+    record.protocol = L7Protocol::Grpc;
+    if let Some(service) = service(&record.request_resource).map(Text::from) {
+        record.attributes.push((Text::const_new("rpc_service"), service.clone()));
+        record.endpoint = std::mem::replace(&mut record.request_resource, service);
+    }
+}
+
 /// A `grpc-message`, with its percent-encoding taken off.
-pub(crate) fn message(value: &[u8], limit: usize) -> Text {
+fn message(value: &[u8], limit: usize) -> Text {
     if memchr::memchr(b'%', value).is_none() {
         return bytes::text(value, limit);
     }
@@ -104,16 +165,6 @@ fn hexadecimal(high: u8, low: u8) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn content_types() {
-        for grpc in ["application/grpc", "application/grpc+proto", "application/grpc;v=1"] {
-            assert!(is_content_type(grpc.as_bytes()), "{grpc}");
-        }
-        for other in ["application/grpc-web", "application/grpc-web-text+proto", "text/plain", ""] {
-            assert!(!is_content_type(other.as_bytes()), "{other}");
-        }
-    }
 
     #[test]
     fn services_of_paths() {

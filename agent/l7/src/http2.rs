@@ -44,6 +44,18 @@ struct Side {
     has_blocks: bool,
     /// A header block whose end is still to come.
     open_block: Option<OpenBlock>,
+    /// Data that is being looked at.
+    data: Option<Data>,
+}
+
+/// What is left of a DATA frame.
+#[derive(Clone, Copy, Debug)]
+struct Data {
+    stream: u32,
+    /// Without padding. unit byte
+    left: u32,
+    padding: u32,
+    ends_stream: bool,
 }
 
 /// A header block in more than one frame.
@@ -87,6 +99,12 @@ pub(crate) enum Frame<'a> {
         bytes: u32,
         ends_stream: bool,
     },
+    /// Bytes of data that are wanted.
+    Body {
+        stream: u32,
+        bytes: &'a [u8],
+        ends_stream: bool,
+    },
     Reset {
         stream: u32,
         code: u32,
@@ -113,6 +131,9 @@ impl Protocol for Http2 {
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {
         let bytes = input.bytes;
+        if let Some(data) = self.sides[direction.index()].data {
+            return self.cut_data(direction, data, bytes);
+        }
         if direction == Direction::ClientToServer && bytes[0] == PREFACE[0] {
             let common = bytes.len().min(PREFACE.len());
             if bytes[..common] == PREFACE[..common] {
@@ -145,6 +166,16 @@ impl Protocol for Http2 {
             self.start(direction);
         }
         match read(&header, payload) {
+            Some(Frame::Data { stream, bytes, ends_stream })
+                if bytes > 0 && self.streams.wants(stream, direction) =>
+            {
+                let before = looked_at - HEADER_BYTES;
+                let padding = header.length - bytes - before as u32;
+                let data = Data { stream, left: bytes, padding, ends_stream };
+                self.sides[direction.index()].data = Some(data);
+                let frame = Frame::Data { stream, bytes, ends_stream: false };
+                Step::Frame { frame, used: looked_at as u64 }
+            }
             Some(frame) => Step::Frame { frame, used },
             None => Step::Skip(used),
         }
@@ -172,6 +203,12 @@ impl Protocol for Http2 {
                     self.streams.end(stream, direction, out);
                 }
             }
+            Frame::Body { stream, bytes, ends_stream } => {
+                self.streams.body(stream, direction, bytes);
+                if ends_stream {
+                    self.streams.end(stream, direction, out);
+                }
+            }
             Frame::Reset { stream, code } => self.streams.reset(stream, direction, code, out),
             Frame::GoAway { last_stream, code } if direction == Direction::ServerToClient => {
                 self.streams.refuse_after(last_stream, code, out);
@@ -184,8 +221,27 @@ impl Protocol for Http2 {
         probe::may_start(direction, bytes)
     }
 
+    fn pass_gap(&mut self, direction: Direction, bytes: u64, out: &mut Pairing<'_>) -> bool {
+        let Some(data) = self.sides[direction.index()].data else { return false };
+        if bytes > u64::from(data.left) + u64::from(data.padding) {
+            return false;
+        }
+        self.streams.lost_body(data.stream, direction);
+        let left = data.left.saturating_sub(bytes as u32);
+        let padding = data.padding - (bytes as u32).saturating_sub(data.left);
+        let is_over = left == 0 && padding == 0;
+        self.sides[direction.index()].data = (!is_over).then_some(Data { left, padding, ..data });
+        if is_over && data.ends_stream {
+            self.streams.end(data.stream, direction, out);
+        }
+        true
+    }
+
     fn lost(&mut self, direction: Direction, _out: &mut Pairing<'_>) {
         let side = &mut self.sides[direction.index()];
+        if let Some(data) = side.data.take() {
+            self.streams.lost_body(data.stream, direction);
+        }
         side.hpack.forget();
         side.has_blocks = true;
         side.open_block = None;
@@ -215,6 +271,30 @@ impl Side {
 }
 
 impl Http2 {
+    /// Cuts what is there of the data that is looked at.
+    fn cut_data<'a>(
+        &mut self,
+        direction: Direction,
+        mut data: Data,
+        bytes: &'a [u8],
+    ) -> Step<Frame<'a>> {
+        let taken = match self.streams.wants(data.stream, direction) {
+            true => data.left.min(bytes.len() as u32),
+            false => data.left,
+        };
+        data.left -= taken;
+        let is_over = data.left == 0;
+        let padding = if is_over { data.padding } else { 0 };
+        self.sides[direction.index()].data = (!is_over).then_some(data);
+        let seen = (taken as usize).min(bytes.len());
+        let frame = Frame::Body {
+            stream: data.stream,
+            bytes: &bytes[..seen],
+            ends_stream: is_over && data.ends_stream,
+        };
+        Step::Frame { frame, used: u64::from(taken) + u64::from(padding) }
+    }
+
     /// A direction starts here, unless header blocks of it went before.
     fn start(&mut self, direction: Direction) {
         let side = &mut self.sides[direction.index()];
@@ -307,7 +387,8 @@ impl Http2 {
         let mut request = RequestHead::new(out.record());
         self.decode(direction, head, block, |field| request.take(out.config, field));
         if !has_head && request.is_request() {
-            self.streams.request(head.stream, request.finish(out.config), out);
+            let (record, content) = request.finish(out.config);
+            self.streams.request(head.stream, record, content, out);
         }
         if head.ends_stream {
             self.streams.end(head.stream, direction, out);

@@ -9,6 +9,8 @@ use schema::Text;
 use crate::bytes;
 use crate::config::Config;
 use crate::credentials::{self, Hidden};
+use crate::grpc::Outcome;
+use crate::http_content::Content;
 use crate::record::Record;
 use crate::session::Response;
 use crate::trace::{self, Ranked, TraceContext};
@@ -28,6 +30,8 @@ const RESPONSE_HEADER: Text = Text::const_new("response_header");
 pub(crate) struct RequestFields {
     context: TraceContext,
     header: HeaderText,
+    /// What the body holds.
+    pub content: Content,
 }
 
 impl RequestFields {
@@ -41,6 +45,7 @@ impl RequestFields {
         value: &[u8],
     ) {
         self.header.add(config, config.raw.error_request_header, name, value);
+        self.content.take(name, value);
         if name.eq_ignore_ascii_case(b"host") {
             if record.request_domain.is_empty() {
                 record.request_domain = bytes::text(value, HOST_BYTES);
@@ -83,12 +88,18 @@ pub(crate) struct ResponseFields {
     x_request_id: Ranked,
     attributes: Vec<(Text, Text)>,
     header: HeaderText,
+    /// What the body holds.
+    pub content: Content,
+    /// How a call of gRPC ended.
+    pub outcome: Outcome,
 }
 
 impl ResponseFields {
     /// Takes one field. `custom`: names of those that become attributes.
     pub fn take(&mut self, config: &Config, custom: &[String], name: &[u8], value: &[u8]) {
         self.header.add(config, config.raw.error_response_header, name, value);
+        self.content.take(name, value);
+        self.outcome.take(name, value, config.limits.text_bytes);
         trace::offer_request_id(&mut self.x_request_id, &config.trace, name, value);
         if !custom.is_empty() {
             self.attributes.extend(custom_field(config, custom, name, value));
@@ -100,6 +111,7 @@ impl ResponseFields {
         self.x_request_id = self.x_request_id.take().or(trailers.x_request_id);
         self.attributes.extend(trailers.attributes);
         self.header.text.extend(trailers.header.text);
+        self.outcome.merge(trailers.outcome);
     }
 
     /// Writes what was found into a response.

@@ -116,6 +116,12 @@ pub(crate) trait Protocol: Default {
     /// Whether a frame plausibly starts here, after bytes of this direction were lost.
     fn resync(&self, direction: Direction, bytes: &[u8]) -> bool;
 
+    /// So many bytes of this direction were never seen. `true`: they lie within a body of known
+    /// length, and reading goes on after them.
+    fn pass_gap(&mut self, _direction: Direction, _bytes: u64, _out: &mut Pairing<'_>) -> bool {
+        false
+    }
+
     /// Bytes of this direction were lost: what is known of it may be wrong.
     fn lost(&mut self, _direction: Direction, _out: &mut Pairing<'_>) {}
 
@@ -186,6 +192,18 @@ macro_rules! protocols {
             pub fn resync(&self, direction: Direction, bytes: &[u8]) -> bool {
                 match self {
                     $(Self::$variant(parser) => parser.resync(direction, bytes),)*
+                }
+            }
+
+            /// See [`Protocol::pass_gap`].
+            pub fn pass_gap(
+                &mut self,
+                direction: Direction,
+                bytes: u64,
+                out: &mut Pairing<'_>,
+            ) -> bool {
+                match self {
+                    $(Self::$variant(parser) => parser.pass_gap(direction, bytes, out),)*
                 }
             }
 

@@ -239,6 +239,10 @@ impl Speaking {
                 };
                 return (run.bytes.len(), After::Handover { unread });
             }
+            if let Some(parser) = pairing.successor.take().and_then(Parser::new) {
+                self.parser = parser;
+                self.readers[1 - side] = Reader::default();
+            }
             let used = match step {
                 Step::Frame { used, .. } | Step::Skip(used) if used > 0 => used,
                 Step::Need(need) if self.may_wait(scope, run, need, at) => {
@@ -320,9 +324,26 @@ impl Speaking {
             }
             return;
         }
-        scope.shared.drops().gap_bytes += gap_bytes - reader.skip;
+        let unseen_bytes = gap_bytes - reader.skip;
+        if !reader.lost && self.passes_gap(scope, direction, unseen_bytes, mark) {
+            self.readers[direction.index()].skip = 0;
+            return;
+        }
+        let reader = &mut self.readers[direction.index()];
+        scope.shared.drops().gap_bytes += unseen_bytes;
         *reader = Reader { lost: true, ..Reader::default() };
         self.tell_lost(scope, direction, mark);
+    }
+
+    fn passes_gap(
+        &mut self,
+        scope: &mut Scope<'_>,
+        direction: Direction,
+        bytes: u64,
+        mark: Mark,
+    ) -> bool {
+        let (parser, mut pairing) = self.pairing(scope, mark);
+        parser.pass_gap(direction, bytes, &mut pairing)
     }
 
     fn tell_lost(&mut self, scope: &mut Scope<'_>, direction: Direction, mark: Mark) {
@@ -353,6 +374,7 @@ impl Speaking {
             captured_bytes: 0,
             pass_over: 0,
             handover: false,
+            successor: None,
         };
         (&mut self.parser, pairing)
     }

@@ -51,9 +51,16 @@ pub(crate) struct Response {
     pub echo: Option<Box<Record>>,
     /// Further attributes.
     pub attributes: Vec<(Text, Text)>,
+    /// Further numbers.
+    pub metrics: Vec<(Text, f64)>,
 }
 
 impl Response {
+    /// Nothing went wrong.
+    pub fn is_ok(&self) -> bool {
+        self.status == ResponseStatus::Ok
+    }
+
     fn error(&self) -> Option<ErrorSide> {
         error_side(self.status)
     }
@@ -129,6 +136,8 @@ pub(crate) struct Pairing<'a> {
     pub pass_over: u64,
     /// Set by a protocol after whose frame another protocol is spoken (upgrade, tunnel).
     pub handover: bool,
+    /// Set by a protocol after whose frame this one is spoken. What waits goes on waiting.
+    pub successor: Option<L7Protocol>,
 }
 
 impl Pairing<'_> {
@@ -168,6 +177,7 @@ impl Pairing<'_> {
             version: Text::default(),
             echo: None,
             attributes: Vec::new(),
+            metrics: Vec::new(),
         }
     }
 
@@ -197,6 +207,25 @@ impl Pairing<'_> {
             return None;
         }
         self.table.by_order.front_mut().map(|waiting| &mut *waiting.record)
+    }
+
+    /// The last request by order, if it waits still.
+    pub fn latest(&mut self) -> Option<&mut Record> {
+        self.table.by_order.back_mut().map(|waiting| &mut *waiting.record)
+    }
+
+    /// Requests that wait by order.
+    pub fn waiting_in_order(&self) -> usize {
+        self.table.by_order.len()
+    }
+
+    /// Lets the request that the next response by order would answer wait under an id instead.
+    pub fn expect_under(&mut self, id: u64) -> Option<&mut Record> {
+        self.expected()?;
+        let waiting = self.table.by_order.pop_front()?;
+        self.note_age(waiting.record.start_ns, id);
+        self.table.by_id.insert(id, waiting);
+        self.waiting(id)
     }
 
     /// The tag of the request that waits under an id.
@@ -613,6 +642,7 @@ fn fill_response(record: &mut Record, response: Response, end_ns: u64) {
         }
         record.attributes.push((name, value));
     }
+    record.metrics.extend(response.metrics);
 }
 
 #[cfg(test)]

@@ -287,14 +287,7 @@ fn base64_bytes(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(encoded.len());
     let (mut bits, mut count) = (0u32, 0u32);
     for byte in encoded.iter().take_while(|byte| **byte != b'=') {
-        let sextet = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
+        let sextet = bytes::base64_digit(*byte)?;
         bits = bits << 6 | u32::from(sextet);
         count += 6;
         if count >= 8 {

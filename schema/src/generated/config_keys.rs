@@ -1006,7 +1006,7 @@ pub const KEYS: &[Key] = &[
         path: "processors.request_log.tag_extraction.raw.error_request_payload",
         default: "0",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "processors.request_log.tag_extraction.raw.error_response_payload",

@@ -16,6 +16,12 @@ pub(crate) struct Head<'a> {
     pub content_bytes: Option<u64>,
     /// `Transfer-Encoding: … chunked`.
     pub is_chunked: bool,
+    /// `Transfer-Encoding` of any kind.
+    has_coding: bool,
+    /// `Expect: 100-continue`.
+    pub expects_continue: bool,
+    /// `Upgrade`.
+    pub upgrade: &'a [u8],
     /// The blank line was seen.
     pub is_complete: bool,
 }
@@ -50,20 +56,43 @@ pub(crate) fn parse(direction: Direction, text: &[u8], is_complete: bool) -> Opt
         Direction::ServerToClient => status_line(line)?,
     };
     let fields = text.get(first_end + 1..).unwrap_or(&[]);
-    let mut head = Head { start, fields, content_bytes: None, is_chunked: false, is_complete };
+    let mut head = Head {
+        start,
+        fields,
+        content_bytes: None,
+        is_chunked: false,
+        has_coding: false,
+        expects_continue: false,
+        upgrade: b"",
+        is_complete,
+    };
     for (name, value) in (Fields { rest: fields, whole: is_complete }) {
-        if name.eq_ignore_ascii_case(b"content-length") {
-            let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
-            head.content_bytes = bytes::decimal(first.trim_ascii()).or(head.content_bytes);
-        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
-            head.is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+        match name.len() {
+            14 if name.eq_ignore_ascii_case(b"content-length") => {
+                let first = value.split(|byte| *byte == b',').next().unwrap_or_default();
+                head.content_bytes = bytes::decimal(first.trim_ascii()).or(head.content_bytes);
+            }
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                let last = value.rsplit(|byte| *byte == b',').next().unwrap_or_default();
+                head.is_chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                head.has_coding = true;
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                head.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
+            }
+            7 if name.eq_ignore_ascii_case(b"upgrade") => head.upgrade = value,
+            _ => {}
         }
     }
     Some(head)
 }
 
 impl<'a> Head<'a> {
+    /// Length of the body, where it does not end with the connection (RFC 9112 §6.3).
+    pub fn body_bytes(&self) -> Option<u64> {
+        self.content_bytes.filter(|_| !self.has_coding)
+    }
+
     /// Names and values of the fields, in their order.
     pub fn headers(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         Fields { rest: self.fields, whole: self.is_complete }
@@ -122,6 +151,10 @@ impl<'a> Iterator for Fields<'a> {
             }
             let line = &self.rest[..end.unwrap_or(self.rest.len())];
             self.rest = self.rest.get(line.len() + 1..).unwrap_or(&[]);
+            // A line that starts with a blank goes on from the one before (RFC 9112 §5.2).
+            if matches!(line.first(), Some(b' ' | b'\t')) {
+                continue;
+            }
             if let Some(colon) = bytes::find(line, b':') {
                 return Some((line[..colon].trim_ascii(), line[colon + 1..].trim_ascii()));
             }
@@ -162,34 +195,60 @@ const METHODS: [&[u8]; 26] = [
 /// First bytes so long without an end of line are a request when all else is right. unit byte
 const LONG_TARGET_BYTES: usize = 1024;
 
-/// Whether the first bytes of a client are HTTP/1. `cut`: more will not come.
+/// Longest method that is recognised. unit byte
+const METHOD_BYTES: usize = 20;
+
+/// Whether the first bytes of a client are HTTP/1. `cut`: more will not come. A method that
+/// nobody registered is one when its line is complete.
 pub(crate) fn probe_request(first: &[u8], cut: bool) -> Probe {
     let blank = first.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
     let first = &first[blank.min(first.len())..];
-    let Some(space) = bytes::find(&first[..first.len().min(12)], b' ') else {
-        let is_prefix = METHODS.iter().any(|method| method.starts_with(first));
-        return if is_prefix && !cut { Probe::Short } else { Probe::No };
-    };
-    if !METHODS.contains(&&first[..space]) {
+    let short = if cut { Probe::No } else { Probe::Short };
+    let space = bytes::find(&first[..first.len().min(METHOD_BYTES + 1)], b' ');
+    let method = &first[..space.unwrap_or(first.len().min(METHOD_BYTES + 1))];
+    let may_be_one = |byte: &u8| byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_');
+    if method.len() > METHOD_BYTES || !method.iter().all(may_be_one) {
         return Probe::No;
     }
-    match bytes::find(first, b'\n') {
-        Some(end) => match request_line(first[..end].trim_ascii_end(), false) {
+    let Some(space) = space else { return short };
+    if let Some(end) = bytes::find(first, b'\n') {
+        return match request_line(first[..end].trim_ascii_end(), false) {
             Some(_) => Probe::Certain,
             None => Probe::No,
-        },
-        None => {
-            let target = &first[space + 1..];
-            let printable = target.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
-            let plausible = looks_like_target(target);
-            match () {
-                () if cut || first.len() >= LONG_TARGET_BYTES => {
-                    if plausible && !target.is_empty() { Probe::Certain } else { Probe::No }
-                }
-                () if printable && plausible || target.contains(&b' ') => Probe::Short,
-                () => Probe::No,
+        };
+    }
+    match probe_target(&first[space + 1..], cut) {
+        Probe::Certain if !METHODS.contains(&method) => short,
+        probe => probe,
+    }
+}
+
+/// Whether a request may start here, after bytes were lost.
+pub(crate) fn may_start(bytes: &[u8]) -> bool {
+    match probe_request(bytes, false) {
+        Probe::Certain => true,
+        Probe::No | Probe::Possible => false,
+        Probe::Short => METHODS.iter().any(|method| {
+            let common = method.len().min(bytes.len());
+            bytes[..common] == method[..common]
+        }),
+    }
+}
+
+/// The same of a first line whose end is not there.
+fn probe_target(target: &[u8], cut: bool) -> Probe {
+    let printable = target.iter().all(|byte| *byte > b' ' && *byte != 0x7f);
+    let plausible = looks_like_target(target);
+    match () {
+        () if cut || target.len() >= LONG_TARGET_BYTES => {
+            if plausible && !target.is_empty() {
+                Probe::Certain
+            } else {
+                Probe::No
             }
         }
+        () if printable && plausible || target.contains(&b' ') => Probe::Short,
+        () => Probe::No,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Heads, probes and chunk sizes.
 
 use super::*;
+use crate::http1::exchange::path_of;
 
 #[test]
 fn where_a_head_ends() {
@@ -34,16 +35,6 @@ fn first_lines() {
     assert_eq!(server("HTTP/1.1 200\r\n\r\n").as_deref(), Some("200  1.1"));
     assert_eq!(server("HTTP/1.1 20x OK\r\n\r\n"), None);
     assert_eq!(server("HTTP/1.1 099 OK\r\n\r\n"), None);
-}
-
-#[test]
-fn sizes_of_chunks() {
-    assert_eq!(hexadecimal(b"1aF"), Some(0x1af));
-    assert_eq!(hexadecimal(b"0;a=b"), Some(0));
-    assert_eq!(hexadecimal(b" 5 "), Some(5));
-    assert_eq!(hexadecimal(b""), None);
-    assert_eq!(hexadecimal(b"xyz"), None);
-    assert_eq!(hexadecimal(b"ffffffffffffffff"), None);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::credentials::{self, Hidden};
 use crate::endpoint;
 use crate::grpc;
+use crate::http_content::Content;
 use crate::http_fields::{RequestFields, ResponseFields};
 use crate::http2::hpack::Field;
 use crate::record::Record;
@@ -26,7 +27,6 @@ pub(crate) struct RequestHead {
     count: usize,
     /// A path was seen.
     has_path: bool,
-    is_grpc: bool,
     /// Some fields were not known.
     has_unknown: bool,
 }
@@ -41,7 +41,6 @@ impl RequestHead {
             fields: RequestFields::default(),
             count: 0,
             has_path: false,
-            is_grpc: false,
             has_unknown: false,
         }
     }
@@ -62,10 +61,6 @@ impl RequestHead {
             b"content-length" => {
                 record.request_bytes =
                     bytes::decimal(value).and_then(|length| i64::try_from(length).ok());
-                self.field(config, field.name, value);
-            }
-            b"content-type" => {
-                self.is_grpc = grpc::is_content_type(value);
                 self.field(config, field.name, value);
             }
             b"" if value.starts_with(b"/") && !self.has_path && self.count <= PSEUDO_FIELDS => {
@@ -95,29 +90,18 @@ impl RequestHead {
         self.has_path || self.has_unknown || !self.record.request_type.is_empty()
     }
 
-    /// Completes the record.
-    pub fn finish(mut self, config: &Config) -> Box<Record> {
+    /// Completes the record; what its body holds.
+    pub fn finish(mut self, config: &Config) -> (Box<Record>, Content) {
         let record = &mut *self.record;
         record.version = Text::const_new("2");
+        let content = self.fields.content;
         self.fields.fill(config, record);
-        if self.is_grpc {
-            as_grpc(record);
-        } else {
-            let path = record.request_resource.as_bytes();
-            record.endpoint =
-                endpoint::of_path(&config.http_endpoint, path, config.limits.text_bytes);
+        let path = record.request_resource.as_bytes();
+        record.endpoint = endpoint::of_path(&config.http_endpoint, path, config.limits.text_bytes);
+        if content.is_grpc() {
+            grpc::as_call(record);
         }
-        self.record
-    }
-}
-
-/// Turns a request of HTTP/2 into one of gRPC: the path is the endpoint, the service the
-/// resource.
-pub(crate) fn as_grpc(record: &mut Record) {
-    record.protocol = L7Protocol::Grpc;
-    if let Some(service) = grpc::service(&record.request_resource).map(Text::from) {
-        record.attributes.push((Text::const_new("rpc_service"), service.clone()));
-        record.endpoint = std::mem::replace(&mut record.request_resource, service);
+        (self.record, content)
     }
 }
 
@@ -142,11 +126,6 @@ pub(crate) struct ResponseHead {
     pub code: Option<u16>,
     /// `content-length`.
     pub content_bytes: Option<u64>,
-    pub is_grpc: bool,
-    /// `grpc-status`.
-    pub grpc_status: Option<i32>,
-    /// `grpc-message`.
-    pub grpc_message: Text,
     pub fields: ResponseFields,
     /// The first field, where only its value is known and that is a status of gRPC.
     pub unnamed_status: Option<i32>,
@@ -171,18 +150,6 @@ impl ResponseHead {
             b"content-length" => {
                 self.content_bytes = bytes::decimal(value);
                 self.field(config, field.name, value);
-            }
-            b"content-type" => {
-                self.is_grpc |= grpc::is_content_type(value);
-                self.field(config, field.name, value);
-            }
-            b"grpc-status" => {
-                let code = bytes::decimal(value).and_then(|code| i32::try_from(code).ok());
-                self.grpc_status = code;
-                self.is_grpc |= code.is_some();
-            }
-            b"grpc-message" => {
-                self.grpc_message = grpc::message(value, config.limits.text_bytes);
             }
             name => self.field(config, name, value),
         }

@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use schema::{L7Protocol, ResponseStatus, Text};
 
 use crate::grpc;
+use crate::http_body::{self, Body};
+use crate::http_content::Content;
 use crate::http_fields::{self, ResponseFields};
 use crate::http_status;
 use crate::http2::error;
-use crate::http2::message::{self, ResponseHead};
+use crate::http2::message::ResponseHead;
 use crate::record::Record;
 use crate::segment::Direction;
 use crate::session::{Key, Pairing, Response};
@@ -41,8 +43,11 @@ struct Stream {
     response: Option<Response>,
     /// Of the response's head and trailers.
     fields: ResponseFields,
+    /// Kind of the response's body.
+    content: Content,
     is_grpc: bool,
-    grpc_status: Option<i32>,
+    /// What is wanted of the bodies.
+    bodies: [Body; 2],
 }
 
 /// Streams that are open at once; beyond it the oldest is taken as ended.
@@ -64,12 +69,21 @@ impl Streams {
     }
 
     /// A request's head.
-    pub fn request(&mut self, id: u32, mut record: Box<Record>, out: &mut Pairing<'_>) {
+    pub fn request(
+        &mut self,
+        id: u32,
+        mut record: Box<Record>,
+        content: Content,
+        out: &mut Pairing<'_>,
+    ) {
         record.request_id = Some(id.into());
         let (opened_ns, is_grpc) = (record.start_ns, record.protocol == L7Protocol::Grpc);
         out.request(Key::Id(id.into()), record, 0);
         if out.waiting(id.into()).is_some() {
-            self.stream(id, opened_ns, out).is_grpc |= is_grpc;
+            let body = Body::of_request(out.config, content);
+            let stream = self.stream(id, opened_ns, out);
+            stream.is_grpc |= is_grpc;
+            stream.bodies[CLIENT] = body;
         }
     }
 
@@ -87,8 +101,7 @@ impl Streams {
             && out.waiting(id.into()).is_some_and(|record| record.request_type == "CONNECT");
         let now_ns = out.mark.time_ns;
         let stream = self.stream(id, now_ns, out);
-        stream.is_grpc |= head.is_grpc;
-        stream.grpc_status = head.grpc_status.or(stream.grpc_status);
+        let is_first = stream.response.is_none();
         let response = stream.response.get_or_insert_with(|| {
             let mut response = out.answer(ResponseStatus::Unknown);
             response.version = Text::const_new("2");
@@ -101,14 +114,18 @@ impl Streams {
         }
         response.bytes =
             head.content_bytes.and_then(|length| i64::try_from(length).ok()).or(response.bytes);
-        if !head.grpc_message.is_empty() {
-            response.exception = head.grpc_message;
-            stream.is_grpc = true;
-        }
-        if ends && stream.is_grpc {
-            stream.grpc_status = stream.grpc_status.or(head.unnamed_status);
+        if is_first {
+            stream.content = head.fields.content;
+            let is_error = head.code.is_some_and(|code| code >= 400);
+            stream.bodies[SERVER] = Body::of_response(out.config, stream.content, is_error);
         }
         stream.fields.merge(head.fields);
+        let outcome = &mut stream.fields.outcome;
+        stream.is_grpc |=
+            stream.content.is_grpc() || outcome.status.is_some() || !outcome.message.is_empty();
+        if ends && stream.is_grpc {
+            outcome.status = outcome.status.or(head.unnamed_status);
+        }
         if ends || is_tunnel {
             self.finish(id, out);
         }
@@ -119,6 +136,25 @@ impl Streams {
         if let Some(stream) = self.open.get_mut(&id) {
             let sum = &mut stream.data_bytes[direction.index()];
             *sum = Some(sum.unwrap_or(0) + u64::from(bytes));
+        }
+    }
+
+    /// Whether the bytes of a stream's data are to be looked at.
+    pub fn wants(&self, id: u32, direction: Direction) -> bool {
+        self.open.get(&id).is_some_and(|stream| !stream.bodies[direction.index()].is_idle())
+    }
+
+    /// Bytes of a stream's data.
+    pub fn body(&mut self, id: u32, direction: Direction, bytes: &[u8]) {
+        if let Some(stream) = self.open.get_mut(&id) {
+            stream.bodies[direction.index()].take(bytes);
+        }
+    }
+
+    /// Bytes of a stream's data were never seen.
+    pub fn lost_body(&mut self, id: u32, direction: Direction) {
+        if let Some(stream) = self.open.get_mut(&id) {
+            stream.bodies[direction.index()].lost();
         }
     }
 
@@ -222,8 +258,9 @@ impl Streams {
             losses,
             response: None,
             fields: ResponseFields::default(),
+            content: Content::default(),
             is_grpc: false,
-            grpc_status: None,
+            bodies: Default::default(),
         })
     }
 
@@ -237,8 +274,9 @@ impl Streams {
         response.status = error::status(sender, code);
         stream.is_grpc |=
             out.waiting(id.into()).is_some_and(|record| record.protocol == L7Protocol::Grpc);
-        if stream.is_grpc && stream.grpc_status.is_none() {
-            stream.grpc_status = Some(grpc::status_of_reset(code));
+        if stream.is_grpc {
+            let status = &mut stream.fields.outcome.status;
+            *status = status.or(Some(grpc::status_of_reset(code)));
         }
     }
 
@@ -256,7 +294,7 @@ impl Streams {
         match out.waiting(id.into()) {
             Some(record) if record.protocol == L7Protocol::Grpc => stream.is_grpc = true,
             // What the request called itself was not seen; its response says it.
-            Some(record) if stream.is_grpc => message::as_grpc(record),
+            Some(record) if stream.is_grpc => grpc::as_call(record),
             Some(_) => {}
             None => {
                 let mut echo = Box::new(Record::new(out.protocol));
@@ -267,14 +305,20 @@ impl Streams {
                 response.echo = Some(echo);
             }
         }
+        let mut outcome = std::mem::take(&mut stream.fields.outcome);
+        let [request_body, response_body] = stream.bodies;
+        outcome.merge(response_body.conclude_response(out.config, &mut response));
         if stream.is_grpc {
-            as_grpc(&mut response, stream.grpc_status);
+            outcome.conclude(&mut response);
         }
-        let is_error = response.status != ResponseStatus::Ok;
-        let config = out.config;
-        stream.fields.fill(config, is_error, &mut response);
-        if let Some(record) = out.waiting(id.into()).filter(|_| !is_error) {
-            http_fields::forget_header(config, record);
+        let (config, is_ok) = (out.config, response.is_ok());
+        stream.fields.fill(config, !is_ok, &mut response);
+        if let Some(record) = out.waiting(id.into()) {
+            request_body.conclude_request(record);
+            if is_ok {
+                http_fields::forget_header(config, record);
+                http_body::forget_request(config, record);
+            }
         }
         // Of a stream that was told already, its end is news only when it is an error.
         if self.told.remove(&id)
@@ -299,31 +343,4 @@ impl Streams {
 
 fn as_length(bytes: Option<u64>) -> Option<i64> {
     bytes.and_then(|bytes| i64::try_from(bytes).ok())
-}
-
-/// The status of gRPC is the code of the response; that of HTTP becomes an attribute. Where the
-/// trailers are not known, HTTP's says how it ended.
-fn as_grpc(response: &mut Response, status: Option<i32>) {
-    if let Some(code) = response.code {
-        let mut digits = Text::default();
-        let _ = std::fmt::Write::write_fmt(&mut digits, format_args!("{code}"));
-        response.attributes.push((Text::const_new("http_status_code"), digits));
-    }
-    match status {
-        Some(code) => {
-            response.code = Some(code);
-            response.status = grpc::status(code);
-            if code != 0 && response.exception.is_empty() {
-                response.exception = Text::const_new(grpc::status_name(code));
-            }
-        }
-        None if response.code.is_some_and(|code| code >= 400) => {}
-        None => {
-            response.code = None;
-            // A message is that of an error.
-            if !response.exception.is_empty() {
-                response.status = ResponseStatus::Unknown;
-            }
-        }
-    }
 }

@@ -27,6 +27,7 @@ fn run_with(config: &Config, script: &str) -> String {
             captured_bytes: 0,
             pass_over: 0,
             handover: false,
+            successor: None,
         };
         let key = word[1..].parse().map_or(Key::Order, Key::Id);
         match &word[..1] {

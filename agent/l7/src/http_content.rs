@@ -1,0 +1,105 @@
+//! What the body of an HTTP message holds, as far as it makes a difference here.
+//!
+//! In: `content-type` and `content-encoding`. Out: a kind. Never: a guess from the body itself.
+
+/// Kind of a body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Kind {
+    #[default]
+    Other,
+    /// `application/grpc`, with or without a format.
+    Grpc,
+    /// `application/grpc-web`.
+    GrpcWeb,
+    /// `application/grpc-web-text`: the same in base64.
+    GrpcWebText,
+    /// `application/json` and the like.
+    Json,
+    /// JSON texts, one a line.
+    JsonLines,
+    /// `text/event-stream`.
+    Events,
+}
+
+/// What a body holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Content {
+    pub kind: Kind,
+    /// It is compressed: its bytes say nothing.
+    pub is_encoded: bool,
+}
+
+impl Content {
+    /// Takes a header field.
+    pub fn take(&mut self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(b"content-type") {
+            self.kind = kind(value);
+        } else if name.eq_ignore_ascii_case(b"content-encoding") {
+            self.is_encoded = !value.eq_ignore_ascii_case(b"identity");
+        }
+    }
+
+    /// Whether it is a call of gRPC, or of gRPC-Web.
+    pub fn is_grpc(self) -> bool {
+        matches!(self.kind, Kind::Grpc | Kind::GrpcWeb | Kind::GrpcWebText)
+    }
+}
+
+/// The kind of a media type, whatever its parameters.
+fn kind(value: &[u8]) -> Kind {
+    let end = value.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t'));
+    let media = &value[..end.unwrap_or(value.len())];
+    let is = |known: &[u8]| media.eq_ignore_ascii_case(known);
+    // A format of messages may follow.
+    let starts = |known: &[u8]| {
+        media.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known))
+            && matches!(media.get(known.len()), None | Some(b'+'))
+    };
+    match () {
+        () if is(b"application/json") => Kind::Json,
+        () if is(b"text/event-stream") => Kind::Events,
+        () if is(b"application/x-ndjson") || is(b"application/jsonl") => Kind::JsonLines,
+        () if starts(b"application/grpc") => Kind::Grpc,
+        () if starts(b"application/grpc-web") => Kind::GrpcWeb,
+        () if starts(b"application/grpc-web-text") => Kind::GrpcWebText,
+        () if media.ends_with(b"+json") => Kind::Json,
+        () => Kind::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        for (text, expected) in [
+            ("application/grpc", Kind::Grpc),
+            ("application/grpc+proto", Kind::Grpc),
+            ("application/grpc;v=1", Kind::Grpc),
+            ("application/grpc+json", Kind::Grpc),
+            ("Application/gRPC-Web", Kind::GrpcWeb),
+            ("application/grpc-web+proto", Kind::GrpcWeb),
+            ("application/grpc-web-text+proto", Kind::GrpcWebText),
+            ("application/grpcx", Kind::Other),
+            ("application/json; charset=utf-8", Kind::Json),
+            ("application/problem+json", Kind::Json),
+            ("text/event-stream;charset=UTF-8", Kind::Events),
+            ("application/x-ndjson", Kind::JsonLines),
+            ("text/plain", Kind::Other),
+            ("", Kind::Other),
+        ] {
+            assert_eq!(kind(text.as_bytes()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn encodings() {
+        let content = |encoding: &[u8]| {
+            let mut content = Content::default();
+            content.take(b"Content-Encoding", encoding);
+            content.is_encoded
+        };
+        assert!(content(b"gzip") && content(b"br") && !content(b"identity"));
+    }
+}
