@@ -57,6 +57,7 @@ mod rocketmq;
 mod sofarpc;
 mod some_ip;
 mod tars;
+mod tds;
 mod thrift;
 mod tls;
 mod zmtp;

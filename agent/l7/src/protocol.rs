@@ -263,6 +263,7 @@ protocols! {
     Memcached: crate::memcached::Memcached,
     Dubbo: crate::dubbo::Dubbo,
     Cassandra: crate::cassandra::Cassandra,
+    Tds: crate::tds::Tds,
     Brpc: crate::brpc::Brpc,
     FastCgi: crate::fastcgi::FastCgi,
     SofaRpc: crate::sofarpc::SofaRpc,

@@ -265,6 +265,7 @@ impl L7Protocol {
                 | Self::Mysql
                 | Self::Postgresql
                 | Self::Cassandra
+                | Self::Tds
                 | Self::Redis
                 | Self::Mongodb
                 | Self::Memcached
