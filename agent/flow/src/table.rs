@@ -141,8 +141,8 @@ impl FlowTable {
     }
 
     /// Lets time pass: hands out seconds that are over and ends flows that were silent for too
-    /// long. On the first call in a minute also a tick without packets for every silent flow, so
-    /// that flows can be counted.
+    /// long. Every silent flow has a tick in the first second of a minute too, which may be without
+    /// packets, so that flows can be counted.
     pub fn tick(&mut self, now_ns: u64, out: &mut Vec<FlowTick>) {
         if now_ns / SECOND_NS <= self.now_ns / SECOND_NS {
             if now_ns.saturating_add(CLOCK_STEP_NS) < self.now_ns {
@@ -161,7 +161,7 @@ impl FlowTable {
             self.expire_second(second, now_ns, out);
         }
         if new_minute {
-            self.count_silent_flows(now_s, out);
+            self.count_silent_flows(now_s);
         }
         self.shrink();
     }
@@ -337,15 +337,17 @@ impl FlowTable {
         self.due = due;
     }
 
-    fn count_silent_flows(&mut self, now_s: u64, out: &mut Vec<FlowTick>) {
+    /// Opens the second for flows that have no packets in it yet: what they do in it, their end
+    /// included, comes in one tick.
+    fn count_silent_flows(&mut self, now_s: u64) {
         let slots: Vec<u32> = self.flows.slots().collect();
         for slot in slots {
             if let Some(flow) = self.flows.get_mut(slot)
-                && !flow.is_active
+                && !std::mem::replace(&mut flow.is_active, true)
             {
                 flow.tick_s = now_s;
                 flow.first_ns = now_s * SECOND_NS;
-                out.push(flow.hand_out(slot));
+                self.active.push((slot, flow.generation));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask VERB`: the project's own chores. Nothing here is part of the product.
 
+mod fuzz;
 mod generate;
 mod prerequisites;
 mod run;
@@ -13,10 +14,13 @@ use anyhow::{Result, bail};
 const USAGE: &str = "usage: cargo xtask VERB
   generate [--check]           write (or compare) what follows from schema/
   tidy                         check the rules of STYLE.md
-  prerequisites run|test|bench install what a verb needs and is missing
+  prerequisites run|test|bench|fuzz
+                               install what a verb needs and is missing
   run [OPTION…]                build and start server and agent on this host
   test [STEP…]                 every check of the project, or the named steps
-  bench                        measure into docs/perf.md";
+  bench                        measure into docs/perf.md
+  fuzz [--seconds N] [--jobs N] [--grow] [TARGET…]
+                               run fuzz targets; --grow keeps what they found as corpora";
 
 fn main() -> ExitCode {
     match dispatch() {
@@ -40,6 +44,7 @@ fn dispatch() -> Result<()> {
         ["run", options @ ..] => run::system(&root, options),
         ["test", steps @ ..] => suite::test(&root, steps),
         ["bench"] => suite::bench(&root),
+        ["fuzz", words @ ..] => fuzz::run(&root, words),
         _ => bail!("{USAGE}"),
     }
 }

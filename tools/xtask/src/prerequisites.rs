@@ -10,7 +10,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// What the packages are for; each purpose includes the one before it.
+/// What the packages are for; each purpose includes the one before it, but for fuzzing, which needs
+/// what a build needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
     /// Build the agent and the server, and run them.
@@ -19,6 +20,18 @@ pub enum Purpose {
     Bench,
     /// Every test, against real servers and in a browser.
     Test,
+    /// Fuzz what reads foreign bytes.
+    Fuzz,
+}
+
+impl Purpose {
+    /// Whether this needs what `since` needs.
+    fn includes(self, since: Self) -> bool {
+        match self {
+            Self::Fuzz => matches!(since, Self::Run | Self::Fuzz),
+            _ => since <= self,
+        }
+    }
 }
 
 impl FromStr for Purpose {
@@ -29,7 +42,8 @@ impl FromStr for Purpose {
             "run" => Ok(Self::Run),
             "bench" => Ok(Self::Bench),
             "test" => Ok(Self::Test),
-            _ => bail!("{word:?} is no purpose: run, bench or test"),
+            "fuzz" => Ok(Self::Fuzz),
+            _ => bail!("{word:?} is no purpose: run, bench, test or fuzz"),
         }
     }
 }
@@ -45,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 20] = [
+const NEEDS: [Need; 21] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -66,6 +80,7 @@ const NEEDS: [Need; 20] = [
     need("chromium", "chromium", Purpose::Test),
     need("ip", "iproute2", Purpose::Test),
     need("ethtool", "ethtool", Purpose::Test),
+    need("c++", "g++", Purpose::Fuzz),
 ];
 
 /// Folders with a lock file of npm, and what they are for.
@@ -82,7 +97,7 @@ const NPM_STAMP: &str = "node_modules/.installed-from-lock";
 pub fn install(root: &Path, purpose: Purpose) -> Result<()> {
     let mut packages: Vec<&str> = NEEDS
         .iter()
-        .filter(|need| need.since <= purpose && find(need.command).is_none())
+        .filter(|need| purpose.includes(need.since) && find(need.command).is_none())
         .map(|need| need.package)
         .collect();
     packages.sort_unstable();
@@ -92,7 +107,7 @@ pub fn install(root: &Path, purpose: Purpose) -> Result<()> {
     }
     for (folder, since) in NPM_FOLDERS {
         let folder = root.join(folder);
-        if since <= purpose && folder.join("package-lock.json").is_file() {
+        if purpose.includes(since) && purpose != Purpose::Fuzz && folder.join("package-lock.json").is_file() {
             npm_install(&folder)?;
         }
     }
@@ -211,6 +226,8 @@ mod tests {
         assert!(Purpose::Run < Purpose::Bench && Purpose::Bench < Purpose::Test);
         assert!("test".parse::<Purpose>().is_ok_and(|purpose| purpose == Purpose::Test));
         assert!("all".parse::<Purpose>().is_err());
+        assert!(Purpose::Fuzz.includes(Purpose::Run) && !Purpose::Fuzz.includes(Purpose::Test));
+        assert!(!Purpose::Test.includes(Purpose::Fuzz));
     }
 
     #[test]

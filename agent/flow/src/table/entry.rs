@@ -202,7 +202,7 @@ impl Flow {
     pub(crate) fn begin_second(&mut self, slot: u32, time_ns: u64) -> Option<FlowTick> {
         let second = time_ns / SECOND_NS;
         let other = (self.is_active && self.tick_s != second).then(|| self.hand_out(slot));
-        if other.is_some() || !self.is_active {
+        if other.is_some() || !self.is_active || self.counters.packets() == 0 {
             self.tick_s = second;
             self.first_ns = time_ns;
         }

@@ -12,7 +12,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use l7::{Config, Record};
 
-use crate::pcap::Captured;
+use super::pcap::Captured;
 
 /// A conversation as a case writes it.
 #[derive(Clone, Debug)]

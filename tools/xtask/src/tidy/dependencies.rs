@@ -34,7 +34,7 @@ const LAW: [(&str, &[&str]); 20] = [
     ("xtask", &["schema"]),
     ("e2e", &["schema"]),
     ("bench", &["schema", "wire", "flow", "l7", "meter", "source", "export", "e2e"]),
-    ("fuzz", &["schema", "wire", "flow", "l7", "meter"]),
+    ("fuzz", &["schema", "wire", "flow", "l7", "meter", "source"]),
 ];
 const REASONS: &str = "deny.toml";
 
