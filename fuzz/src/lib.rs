@@ -10,8 +10,8 @@ mod conversation;
 pub mod corpus;
 mod flows;
 mod input;
-mod server;
 mod seeds;
+mod server;
 mod target;
 
 pub use target::Target;

@@ -14,7 +14,8 @@ static TARGET: OnceLock<Target> = OnceLock::new();
 /// The target that the command line names.
 fn target() -> &'static Target {
     TARGET.get_or_init(|| {
-        let name = std::env::args().find_map(|word| Some(word.strip_prefix("--target=")?.to_owned()));
+        let name =
+            std::env::args().find_map(|word| Some(word.strip_prefix("--target=")?.to_owned()));
         name.as_deref().and_then(Target::find).expect("--target=NAME; `corpus list` lists names")
     })
 }

@@ -94,7 +94,7 @@ impl Aggregator {
             return; // only says that the flow is alive
         }
         let due_s = due_second(&tick.info, tick.time_s);
-        if self.open.get(&id).is_some_and(|report| report.end_ns < due_s * SECOND_NS) {
+        if self.open.get(&id).is_some_and(|report| report.end_ns < begin_ns(due_s)) {
             out.extend(self.open.remove(&id));
         }
         if let Some(report) = self.open.get_mut(&id) {
@@ -120,7 +120,7 @@ impl Aggregator {
             due.retain(|id| {
                 // The id stands here until its minute is over, or its flow has ended before.
                 let Some(report) = self.open.get(id) else { return false };
-                let is_over = report.end_ns <= now_s * SECOND_NS;
+                let is_over = report.end_ns <= begin_ns(now_s);
                 if is_over {
                     out.extend(self.open.remove(id));
                 }
@@ -162,8 +162,8 @@ impl FlowReport {
             slot: tick.slot,
             generation: tick.generation,
             info: tick.info.clone(),
-            start_ns: if tick.is_new { tick.first_ns } else { (due_s - PERIOD_S) * SECOND_NS },
-            end_ns: due_s * SECOND_NS,
+            start_ns: if tick.is_new { tick.first_ns } else { begin_ns(due_s - PERIOD_S) },
+            end_ns: begin_ns(due_s),
             is_new_flow: tick.is_new,
             close_type: CloseType::ForcedReport,
             counters: tick.counters,
@@ -202,4 +202,9 @@ fn due_second(info: &FlowInfo, time_s: u64) -> u64 {
     let start_s = info.start_ns / SECOND_NS;
     let minutes = time_s.saturating_sub(start_s) / PERIOD_S;
     start_s + (minutes + 1) * PERIOD_S
+}
+
+/// When a second begins; held at the end of time.
+fn begin_ns(second: u64) -> u64 {
+    second.saturating_mul(SECOND_NS)
 }

@@ -121,7 +121,8 @@ impl FlowTable {
             self.active.push((slot, flow.generation));
         }
         let verdict = flow.take(time_ns, direction, packet, &self.config.local);
-        flow.deadline_ns = flow.seen_ns + flow.state.timeout_ns(&self.config.timeouts);
+        flow.deadline_ns =
+            flow.seen_ns.saturating_add(flow.state.timeout_ns(&self.config.timeouts));
         let update = Update {
             slot,
             generation: flow.generation,
@@ -379,7 +380,7 @@ impl FlowTable {
         for slot in slots {
             let Some(flow) = self.flows.get_mut(slot) else { continue };
             flow.seen_ns = flow.seen_ns.min(now_ns);
-            flow.deadline_ns = now_ns + flow.state.timeout_ns(&self.config.timeouts);
+            flow.deadline_ns = now_ns.saturating_add(flow.state.timeout_ns(&self.config.timeouts));
             let deadline_ns = flow.deadline_ns;
             self.wheel.insert(&mut self.flows, slot, deadline_ns);
         }

@@ -229,9 +229,7 @@ impl Speaking {
             let (parser, mut pairing) = self.pairing(scope, mark_at(run.marks, at));
             let step = parser.step(run.direction, input, &mut pairing);
             if pairing.handover {
-                let now_ns = mark_at(run.marks, at).time_ns;
-                self.readers = Default::default();
-                self.close(scope, now_ns);
+                self.end_early(scope, mark_at(run.marks, at).time_ns);
                 let left = run.bytes.len() - at;
                 let unread = match step {
                     Step::Frame { used, .. } => left - used.min(left as u64) as usize,
@@ -253,7 +251,9 @@ impl Speaking {
                     at = self.recover(scope, run, at);
                     if self.losses > LOSSES_MAX || !self.proven && self.losses > UNPROVEN_LOSSES_MAX
                     {
-                        return (run.bytes.len(), After::GiveUp);
+                        let last = run.bytes.len();
+                        self.end_early(scope, mark_at(run.marks, last).time_ns);
+                        return (last, After::GiveUp);
                     }
                     continue;
                 }
@@ -267,6 +267,12 @@ impl Speaking {
             self.readers[side].skip = if used == u64::MAX { used } else { used - inside };
         }
         (at, After::GoOn)
+    }
+
+    /// Ends everything before the conversation does: what follows is not read by this protocol.
+    fn end_early(&mut self, scope: &mut Scope<'_>, now_ns: u64) {
+        self.readers = Default::default();
+        self.close(scope, now_ns);
     }
 
     /// Whether a direction may hold bytes until there are `need`.

@@ -71,10 +71,8 @@ impl Ledger {
         let c = &tick.counters;
         account.ticked_packets += c.packets();
         account.ticked_bytes += c.byte_tx + c.byte_rx;
-        let totals = (
-            tick.total_packet_tx + tick.total_packet_rx,
-            tick.total_byte_tx + tick.total_byte_rx,
-        );
+        let totals =
+            (tick.total_packet_tx + tick.total_packet_rx, tick.total_byte_tx + tick.total_byte_rx);
         assert_eq!(totals, (account.ticked_packets, account.ticked_bytes), "totals are the sum");
         if c.packets() > 0 {
             assert!(tick.first_ns <= tick.last_ns, "{tick:#?}");
@@ -123,10 +121,8 @@ fn settle_flow(account: &Account, reports: &[&FlowReport]) {
     }
     let (last, before) = reports.split_last().expect("at least one");
     assert!(before.iter().all(|report| report.close_type == CloseType::ForcedReport));
-    let totals = (
-        last.total_packet_tx + last.total_packet_rx,
-        last.total_byte_tx + last.total_byte_rx,
-    );
+    let totals =
+        (last.total_packet_tx + last.total_packet_rx, last.total_byte_tx + last.total_byte_rx);
     assert_eq!(totals, (packets, bytes), "totals of the last report");
 }
 

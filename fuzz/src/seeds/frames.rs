@@ -36,9 +36,8 @@ fn segment() -> Vec<u8> {
 fn ethernet_frames() -> Vec<Vec<u8>> {
     let inner_ip = build::ipv4(A, B, protocol::TCP, &segment());
     let inner = build::ethernet(eth_type::IPV4, &inner_ip);
-    let over_ip = |kind, payload: &[u8]| {
-        build::ethernet(eth_type::IPV4, &build::ipv4(B, A, kind, payload))
-    };
+    let over_ip =
+        |kind, payload: &[u8]| build::ethernet(eth_type::IPV4, &build::ipv4(B, A, kind, payload));
     let over_udp = |port, head: &[u8], payload: &[u8]| {
         over_ip(protocol::UDP, &build::udp(9, port, &[head, payload].concat()))
     };

@@ -107,7 +107,10 @@ pub fn install(root: &Path, purpose: Purpose) -> Result<()> {
     }
     for (folder, since) in NPM_FOLDERS {
         let folder = root.join(folder);
-        if purpose.includes(since) && purpose != Purpose::Fuzz && folder.join("package-lock.json").is_file() {
+        if purpose.includes(since)
+            && purpose != Purpose::Fuzz
+            && folder.join("package-lock.json").is_file()
+        {
             npm_install(&folder)?;
         }
     }
