@@ -1,4 +1,4 @@
-//! A flow table and its minutes under packets, the passing of time and calls from above.
+//! A flow table under packets, the passing of time and calls from above.
 //!
 //! In: a script in a small world, so that packets meet. Properties: what went in comes out of the
 //! ticks and of the reports, each flow begins once and ends once, seconds come in order, the table
@@ -12,8 +12,7 @@
 mod ledger;
 mod packets;
 
-use flow::minute::Aggregator;
-use flow::{FlowConfig, FlowReport, FlowTable, FlowTick, Timeouts, Update};
+use flow::{FlowConfig, FlowTable, Kept, Timeouts, Update};
 use wire::{DecapConfig, LinkType};
 
 use self::ledger::Ledger;
@@ -49,10 +48,9 @@ const STARTS_NS: [u64; 4] =
 /// A table being driven.
 struct World {
     table: FlowTable,
-    minutes: Aggregator,
-    ticks: Vec<FlowTick>,
-    all_ticks: Vec<FlowTick>,
-    reports: Vec<FlowReport>,
+    kept: Kept,
+    /// Ticks that are in the ledger.
+    entered: usize,
     ledger: Ledger,
     now_ns: u64,
     last: Option<Update>,
@@ -62,20 +60,18 @@ struct World {
 pub(crate) fn run(data: &[u8]) {
     let first = drive(data, 0);
     let second = drive(data, 0x5eed_5eed_5eed_5eed);
-    assert!(first.0 == second.0, "ticks depend on the seed of the hash");
-    assert!(first.1 == second.1, "reports depend on the seed of the hash");
+    assert!(first.ticks == second.ticks, "ticks depend on the seed of the hash");
+    assert!(first.reports == second.reports, "reports depend on the seed of the hash");
 }
 
-fn drive(data: &[u8], seed: u64) -> (Vec<FlowTick>, Vec<FlowReport>) {
+fn drive(data: &[u8], seed: u64) -> Kept {
     let mut input = Input(data);
     let setup = input.u8();
     let config = FlowConfig { hash_seed: seed, ..config(setup) };
     let mut world = World {
         table: FlowTable::new(config),
-        minutes: Aggregator::new(),
-        ticks: Vec::new(),
-        all_ticks: Vec::new(),
-        reports: Vec::new(),
+        kept: Kept::default(),
+        entered: 0,
         ledger: Ledger::default(),
         now_ns: STARTS_NS[usize::from(setup >> 6)],
         last: None,
@@ -120,13 +116,9 @@ impl World {
                 let (link, frame) = packets::frame(what & 15, input);
                 self.packet(link, &frame);
             }
-            12 => self.tick(),
+            12 | 15 => self.tick(),
             13 => self.call(input.u8()),
-            14 => self.table.reconfigure(config(input.u8())),
-            _ => {
-                self.tick();
-                self.minutes.advance(self.now_ns / SECOND_NS, &mut self.reports);
-            }
+            _ => self.table.reconfigure(config(input.u8())),
         }
         self.check();
     }
@@ -134,7 +126,7 @@ impl World {
     fn packet(&mut self, link: LinkType, frame: &[u8]) {
         let Ok(packet) = wire::parse(link, frame, 0, &DecapConfig::all()) else { return };
         let nic = u32::from(frame.len() % 5 == 0);
-        let update = self.table.on_packet(self.now_ns, nic, &packet, &mut self.ticks);
+        let update = self.table.on_packet(self.now_ns, nic, &packet, &mut self.kept);
         self.take_ticks();
         self.last = update;
         let Some(update) = update else { return };
@@ -150,7 +142,7 @@ impl World {
     }
 
     fn tick(&mut self) {
-        self.table.tick(self.now_ns, &mut self.ticks);
+        self.table.tick(self.now_ns, &mut self.kept);
         self.take_ticks();
     }
 
@@ -178,11 +170,10 @@ impl World {
     }
 
     fn take_ticks(&mut self) {
-        for tick in self.ticks.drain(..) {
-            self.ledger.tick(&tick);
-            self.minutes.on_tick(&tick, &mut self.reports);
-            self.all_ticks.push(tick);
+        for tick in &self.kept.ticks[self.entered..] {
+            self.ledger.tick(tick);
         }
+        self.entered = self.kept.ticks.len();
     }
 
     fn check(&self) {
@@ -192,20 +183,17 @@ impl World {
         assert_eq!(stats.opened - stats.closed, stats.held);
         assert_eq!(stats.packets, self.ledger.packets());
         assert!(stats.held <= 1000, "the greatest limit");
-        assert!(self.minutes.len() as u64 <= stats.opened);
     }
 
-    fn end(mut self, stops: bool) -> (Vec<FlowTick>, Vec<FlowReport>) {
+    fn end(mut self, stops: bool) -> Kept {
         if stops {
-            self.table.stop(self.now_ns, &mut self.ticks);
+            self.table.stop(self.now_ns, &mut self.kept);
         } else {
-            self.table.flush(self.now_ns.saturating_add(MS_NS), &mut self.ticks);
+            self.table.flush(self.now_ns.saturating_add(MS_NS), &mut self.kept);
         }
         self.take_ticks();
-        self.minutes.flush(&mut self.reports);
-        assert!(self.minutes.is_empty());
         assert_eq!(self.table.stats().held, 0);
-        self.ledger.settle(&self.all_ticks, &self.reports);
-        (self.all_ticks, self.reports)
+        self.ledger.settle(&self.kept.ticks, &self.kept.reports);
+        self.kept
     }
 }

@@ -5,8 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use flow::minute::Aggregator;
-use flow::{FlowConfig, FlowReport, FlowTable};
+use flow::{FlowConfig, FlowReport, FlowTable, Kept};
 use source::replay::Capture;
 use wire::{DecapConfig, LinkType};
 
@@ -15,10 +14,10 @@ fn main() -> ExitCode {
         eprintln!("usage: l4 replay FILE");
         return ExitCode::FAILURE;
     };
-    let mut reports = Vec::new();
-    let outcome = replay(Path::new(&file), &mut reports);
+    let mut kept = Kept::default();
+    let outcome = replay(Path::new(&file), &mut kept);
     let mut out = std::io::stdout().lock();
-    for report in &reports {
+    for report in &kept.reports {
         if writeln!(out, "{}", json(report)).is_err() {
             return ExitCode::FAILURE;
         }
@@ -32,10 +31,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn replay(file: &Path, reports: &mut Vec<FlowReport>) -> Result<(), source::replay::ReplayError> {
+fn replay(file: &Path, kept: &mut Kept) -> Result<(), source::replay::ReplayError> {
     let mut table = FlowTable::new(FlowConfig::default());
-    let mut minutes = Aggregator::new();
-    let mut ticks = Vec::new();
     let mut now_ns = 0;
     let mut capture = Capture::open(file, LinkType::PCAP)?;
     let outcome = loop {
@@ -48,17 +45,10 @@ fn replay(file: &Path, reports: &mut Vec<FlowReport>) -> Result<(), source::repl
         let Some(link) = LinkType::from_pcap(frame.link_type) else { continue };
         let decap = DecapConfig::all();
         if let Ok(packet) = wire::parse(link, frame.bytes, frame.wire_bytes, &decap) {
-            table.on_packet(frame.time_ns, frame.interface, &packet, &mut ticks);
-        }
-        for tick in ticks.drain(..) {
-            minutes.on_tick(&tick, reports);
+            table.on_packet(frame.time_ns, frame.interface, &packet, kept);
         }
     };
-    table.flush(now_ns, &mut ticks);
-    for tick in ticks.drain(..) {
-        minutes.on_tick(&tick, reports);
-    }
-    minutes.flush(reports);
+    table.flush(now_ns, kept);
     outcome
 }
 

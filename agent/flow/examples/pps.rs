@@ -9,8 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flow::minute::Aggregator;
-use flow::{FlowConfig, FlowTable};
+use flow::{FlowConfig, FlowReport, FlowTable, FlowTick, Sink};
 use wire::build::{self, Tcp};
 use wire::{DecapConfig, LinkType, TcpFlags};
 
@@ -35,6 +34,23 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
+/// Counts what comes out and keeps nothing.
+#[derive(Default)]
+struct Counted {
+    ticks: u64,
+    reports: u64,
+}
+
+impl Sink for Counted {
+    fn tick(&mut self, tick: &FlowTick) {
+        self.ticks += u64::from(black_box(tick).time_s > 0);
+    }
+
+    fn report(&mut self, report: &FlowReport) {
+        self.reports += u64::from(black_box(report).end_ns > 0);
+    }
+}
+
 const START_NS: u64 = 1_700_000_000_000_000_000;
 /// Offset of the sequence number in an Ethernet frame with IPv4 and TCP.
 const SEQ_AT: usize = 14 + 20 + 4;
@@ -52,8 +68,7 @@ fn measure(flows: u32, frame_bytes: usize, duration: Duration) {
     let payload_bytes = frame_bytes - 54;
     let mut frames: Vec<Vec<u8>> = (0..flows).map(|flow| frame(flow, payload_bytes)).collect();
     let mut table = FlowTable::new(FlowConfig { max_flows: flows, ..FlowConfig::default() });
-    let mut minutes = Aggregator::new();
-    let (mut ticks, mut reports) = (Vec::with_capacity(2 * flows as usize), Vec::new());
+    let mut out = Counted::default();
     let decap = DecapConfig::default();
     let mut now_ns = START_NS;
     let mut packets = 0u64;
@@ -74,13 +89,9 @@ fn measure(flows: u32, frame_bytes: usize, duration: Duration) {
             let wire_bytes = frame.len() as u32;
             let packet = wire::parse(LinkType::Ethernet, frame, wire_bytes, &decap);
             let packet = packet.expect("a sound packet");
-            black_box(table.on_packet(now_ns, 1, &packet, &mut ticks));
+            black_box(table.on_packet(now_ns, 1, &packet, &mut out));
             packets += 1;
         }
-        for tick in ticks.drain(..) {
-            minutes.on_tick(&tick, &mut reports);
-        }
-        reports.clear();
         allocations += ALLOCATIONS.load(Ordering::Relaxed) - before;
         if !warm && now_ns > START_NS + 61_000_000_000_u64.min(u64::from(flows) * 8_000) {
             (began, packets, allocations, warm) = (cpu_time(), 0, 0, true);

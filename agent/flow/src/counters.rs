@@ -1,4 +1,4 @@
-//! What is counted of a flow in a second, and how seconds add up to a minute.
+//! What was counted of a flow in a second or a minute.
 
 /// Samples of one latency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -14,14 +14,14 @@ pub struct Delay {
 impl Delay {
     /// Takes a sample.
     pub(crate) fn add(&mut self, sample_ns: u64) {
-        self.sum_ns += sample_ns;
+        self.sum_ns = self.sum_ns.saturating_add(sample_ns);
         self.count += 1;
-        self.max_us = self.max_us.max((sample_ns / 1000) as u32);
+        self.max_us = self.max_us.max(u32::try_from(sample_ns / 1000).unwrap_or(u32::MAX));
     }
 
     /// Adds the samples of `later`.
     pub fn merge(&mut self, later: &Self) {
-        self.sum_ns += later.sum_ns;
+        self.sum_ns = self.sum_ns.saturating_add(later.sum_ns);
         self.count += later.count;
         self.max_us = self.max_us.max(later.max_us);
     }
@@ -67,61 +67,6 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// Adds what was counted in a later period.
-    pub fn merge(&mut self, later: &Self) {
-        self.packet_tx += later.packet_tx;
-        self.packet_rx += later.packet_rx;
-        self.byte_tx += later.byte_tx;
-        self.byte_rx += later.byte_rx;
-        self.l3_byte_tx += later.l3_byte_tx;
-        self.l3_byte_rx += later.l3_byte_rx;
-        self.l4_byte_tx += later.l4_byte_tx;
-        self.l4_byte_rx += later.l4_byte_rx;
-        self.tcp_flags_tx |= later.tcp_flags_tx;
-        self.tcp_flags_rx |= later.tcp_flags_rx;
-        self.syn_count += later.syn_count;
-        self.synack_count += later.synack_count;
-        self.retrans_syn += later.retrans_syn;
-        self.retrans_synack += later.retrans_synack;
-        self.fin_count += later.fin_count;
-        self.retrans_tx += later.retrans_tx;
-        self.retrans_rx += later.retrans_rx;
-        self.zero_win_tx += later.zero_win_tx;
-        self.zero_win_rx += later.zero_win_rx;
-        self.ooo_tx += later.ooo_tx;
-        self.ooo_rx += later.ooo_rx;
-        self.rtt.merge(&later.rtt);
-        self.rtt_client.merge(&later.rtt_client);
-        self.rtt_server.merge(&later.rtt_server);
-        self.srt.merge(&later.srt);
-        self.art.merge(&later.art);
-        self.cit.merge(&later.cit);
-    }
-
-    /// The same, seen with client and server exchanged. Latencies keep their names: they were
-    /// measured for the sides as they were then.
-    pub(crate) fn reversed(&self) -> Self {
-        Self {
-            packet_tx: self.packet_rx,
-            packet_rx: self.packet_tx,
-            byte_tx: self.byte_rx,
-            byte_rx: self.byte_tx,
-            l3_byte_tx: self.l3_byte_rx,
-            l3_byte_rx: self.l3_byte_tx,
-            l4_byte_tx: self.l4_byte_rx,
-            l4_byte_rx: self.l4_byte_tx,
-            tcp_flags_tx: self.tcp_flags_rx,
-            tcp_flags_rx: self.tcp_flags_tx,
-            retrans_tx: self.retrans_rx,
-            retrans_rx: self.retrans_tx,
-            zero_win_tx: self.zero_win_rx,
-            zero_win_rx: self.zero_win_tx,
-            ooo_tx: self.ooo_rx,
-            ooo_rx: self.ooo_tx,
-            ..*self
-        }
-    }
-
     /// Packets both ways.
     pub fn packets(&self) -> u64 {
         self.packet_tx + self.packet_rx

@@ -2,8 +2,6 @@
 
 use wire::IcmpView;
 
-use crate::counters::Delay;
-
 /// Echo requests waiting at a time in one flow; a further one displaces the oldest.
 const WAITING: usize = 8;
 
@@ -25,21 +23,20 @@ struct Echo {
 }
 
 impl IcmpPerf {
-    /// Takes a message; `srt` is that of the sending side.
-    pub(crate) fn on_packet(&mut self, time_ns: u64, icmp: &IcmpView, srt: &mut Delay) {
+    /// Takes a message; how long after its request a reply comes. unit ns
+    pub(crate) fn on_packet(&mut self, time_ns: u64, icmp: &IcmpView) -> Option<u64> {
         let key = (icmp.id, icmp.sequence);
         if icmp.is_echo_request() {
             let next = usize::from(self.next) % WAITING;
             self.waiting[next] = Echo { key, time_ns };
             self.next = self.next.wrapping_add(1);
-        } else if icmp.is_echo_reply() {
-            let asked = self.waiting.iter_mut().find(|echo| echo.time_ns != 0 && echo.key == key);
-            let Some(echo) = asked else { return };
-            let elapsed_ns = time_ns.saturating_sub(echo.time_ns);
-            if (1..=SRT_MAX_NS).contains(&elapsed_ns) {
-                srt.add(elapsed_ns);
-            }
-            echo.time_ns = 0;
+            return None;
         }
+        if !icmp.is_echo_reply() {
+            return None;
+        }
+        let echo = self.waiting.iter_mut().find(|echo| echo.time_ns != 0 && echo.key == key)?;
+        let elapsed_ns = time_ns.saturating_sub(std::mem::take(&mut echo.time_ns));
+        (1..=SRT_MAX_NS).contains(&elapsed_ns).then_some(elapsed_ns)
     }
 }

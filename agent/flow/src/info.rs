@@ -7,6 +7,7 @@ use schema::{CloseType, ObservationPoint};
 use wire::Tunnel;
 
 use crate::counters::Counters;
+use crate::minute::FlowReport;
 
 /// Direction of a packet within its flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,32 +105,44 @@ pub struct FlowTick {
     pub info: FlowInfo,
     /// The second that was counted. unit s since the epoch
     pub time_s: u64,
-    /// First packet in it; of a tick without packets the time of the event. unit ns
-    pub first_ns: u64,
-    /// Last packet in it; of a tick without packets that of the flow's last. unit ns
+    /// Last packet of the flow until the end of it. unit ns
     pub last_ns: u64,
     /// Whether the flow began in this tick.
     pub is_new: bool,
+    /// Whether this is the flow's first tick in its minute, on the clock's.
+    pub is_first_of_minute: bool,
     /// How the flow ended, when it did in this tick.
     pub close: Option<CloseType>,
     /// What was counted.
     pub counters: Counters,
-    /// Packets from the client since the flow began.
-    pub total_packet_tx: u64,
-    /// Packets from the server since the flow began.
-    pub total_packet_rx: u64,
-    /// Bytes from the client since the flow began. unit byte
-    pub total_byte_tx: u64,
-    /// Bytes from the server since the flow began. unit byte
-    pub total_byte_rx: u64,
-    /// Sequence of the SYN; 0 = not seen.
-    pub syn_seq: u32,
-    /// Sequence of the SYN-ACK; 0 = not seen.
-    pub syn_ack_seq: u32,
-    /// Sequence of the last keep-alive; 0 = not seen.
-    pub last_keepalive_seq: u32,
-    /// Acknowledgement of the last keep-alive; 0 = not seen.
-    pub last_keepalive_ack: u32,
+}
+
+/// Takes what a table gives out, in its order.
+pub trait Sink {
+    /// A second of a flow. In the order of time for a flow, of slots for a second.
+    fn tick(&mut self, tick: &FlowTick);
+
+    /// A minute of a flow, or what there is of one when the flow ends; comes after its ticks.
+    fn report(&mut self, report: &FlowReport);
+}
+
+/// Keeps everything, for tests and tools.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// Ticks in their order.
+    pub ticks: Vec<FlowTick>,
+    /// Reports in their order.
+    pub reports: Vec<FlowReport>,
+}
+
+impl Sink for Kept {
+    fn tick(&mut self, tick: &FlowTick) {
+        self.ticks.push(tick.clone());
+    }
+
+    fn report(&mut self, report: &FlowReport) {
+        self.reports.push(report.clone());
+    }
 }
 
 // === impl Direction ===

@@ -1,30 +1,30 @@
 //! The flow table.
 
+mod clock;
 mod entry;
+mod index;
 mod key;
 
-use hashbrown::HashTable;
 use schema::CloseType;
 use wire::{Packet, Transport, protocol};
 
 use self::entry::{Flow, Opening};
+use self::index::Index;
 use self::key::PacketKey;
 use crate::SECOND_NS;
 use crate::config::FlowConfig;
 use crate::direction::{SCORE_APPLICATION, SCORE_HANDSHAKE, Services};
 use crate::expiry::{Link, Links, Wheel};
 use crate::fragment::Fragments;
-use crate::info::{Direction, FlowInfo, FlowTick, Update};
+use crate::info::{Direction, FlowInfo, Sink, Update};
 use crate::slab::Slab;
+use crate::tally::Parts;
 use crate::tcp::Kind;
 
 pub(crate) use self::key::SeededHasher;
 
-/// A clock that is this much behind was set back; less is the disorder of several sources.
-const CLOCK_STEP_NS: u64 = 10 * SECOND_NS;
-
-/// Entries above which a list or index that is nearly empty is made smaller.
-const RESERVE: usize = 4096;
+/// Times after this are held here: rows have seconds of 32 bits, which end in the year 2106.
+const TIME_MAX_NS: u64 = u32::MAX as u64 * SECOND_NS;
 
 /// What the table has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +49,13 @@ pub struct TableStats {
 pub struct FlowTable {
     config: FlowConfig,
     flows: Slab<Flow>,
-    index: HashTable<u32>,
+    parts: Parts,
+    index: Index,
     wheel: Wheel,
     services: Services,
     fragments: Fragments,
-    /// Flows with counts of a second that has not been handed out, as slot and generation.
-    active: Vec<(u32, u32)>,
+    /// Slots with a second that has not been handed out, a bit each.
+    active: Vec<u64>,
     due: Vec<u32>,
     now_ns: u64,
     generation: u32,
@@ -66,7 +67,8 @@ impl FlowTable {
     pub fn new(config: FlowConfig) -> Self {
         Self {
             flows: Slab::new(),
-            index: HashTable::new(),
+            parts: Parts::new(),
+            index: Index::new(),
             wheel: Wheel::new(),
             services: Services::new(config.hash_seed, &config.server_ports),
             fragments: Fragments::new(),
@@ -87,16 +89,16 @@ impl FlowTable {
         self.config = FlowConfig { thread, hash_seed, ..config };
     }
 
-    /// Takes a packet. Ticks that its time makes due are put into `out` first: handle them before
-    /// the update, since a flow that ends may give its slot to this packet's. `None` when the table
-    /// is full.
+    /// Takes a packet. What its time makes due is put into `out` first: a flow that ends may give
+    /// its slot to this packet's. `None` when the table is full.
     pub fn on_packet(
         &mut self,
         time_ns: u64,
         nic: u32,
         packet: &Packet<'_>,
-        out: &mut Vec<FlowTick>,
+        out: &mut impl Sink,
     ) -> Option<Update> {
+        let time_ns = time_ns.min(TIME_MAX_NS);
         self.tick(time_ns, out);
         let ports = match packet.ip.fragment {
             None => packet.ports(),
@@ -104,7 +106,9 @@ impl FlowTable {
         };
         let key = PacketKey::new(nic, packet, ports);
         let hash = key.hash(self.config.hash_seed);
-        let found = self.find(hash, &key);
+        let flows = &self.flows;
+        let is_of = |slot| flows.get(slot).is_some_and(|flow| flow.is_of(&key));
+        let found = self.index.find(hash, is_of);
         let kept = found.filter(|slot| !self.end_if_over(*slot, time_ns, packet, out));
         let new_flow = kept.is_none();
         let slot = match kept {
@@ -112,17 +116,13 @@ impl FlowTable {
             None => self.open(time_ns, hash, &key, packet)?,
         };
         let flow = self.flows.get_mut(slot)?;
+        let (services, parts) = (&mut self.services, &mut self.parts);
         let direction = flow.direction_of(&key);
-        let direction = orient(flow, &mut self.services, direction, packet);
-        if let Some(tick) = flow.begin_second(slot, time_ns) {
-            out.push(tick);
-        }
-        if !std::mem::replace(&mut flow.is_active, true) {
-            self.active.push((slot, flow.generation));
-        }
-        let verdict = flow.take(time_ns, direction, packet, &self.config.local);
-        flow.deadline_ns =
-            flow.seen_ns.saturating_add(flow.state.timeout_ns(&self.config.timeouts));
+        let direction = orient(flow, services, parts, direction, packet);
+        let new_second = flow.begin_second(slot, time_ns, parts, out);
+        let verdict = flow.take(time_ns, direction, packet, &self.config.local, parts);
+        let timeout_ns = flow.state.timeout_ns(&self.config.timeouts);
+        flow.deadline_ns = flow.seen_ns.saturating_add(timeout_ns);
         let update = Update {
             slot,
             generation: flow.generation,
@@ -131,65 +131,27 @@ impl FlowTable {
             new_flow,
             retransmitted: verdict.retransmitted,
         };
-        let deadline_ns = flow.deadline_ns;
+        let due_ns = if new_second { flow.due_ns() } else { flow.deadline_ns };
         if new_flow {
-            self.wheel.insert(&mut self.flows, slot, deadline_ns);
-        } else {
-            self.wheel.advance(&mut self.flows, slot, deadline_ns);
+            self.wheel.insert(&mut self.flows, slot, due_ns);
+        } else if flow.link.is_after(due_ns) {
+            self.wheel.move_to(&mut self.flows, slot, due_ns);
+        }
+        if new_second {
+            self.mark_active(slot);
         }
         self.stats.packets += 1;
         Some(update)
     }
 
-    /// Lets time pass: hands out seconds that are over and ends flows that were silent for too
-    /// long. Every silent flow has a tick in the first second of a minute too, which may be without
-    /// packets, so that flows can be counted.
-    pub fn tick(&mut self, now_ns: u64, out: &mut Vec<FlowTick>) {
-        if now_ns / SECOND_NS <= self.now_ns / SECOND_NS {
-            if now_ns.saturating_add(CLOCK_STEP_NS) < self.now_ns {
-                self.step_back(now_ns, out);
-            }
-            return;
-        }
-        let now_s = now_ns / SECOND_NS;
-        let new_minute = self.now_ns != 0 && now_s / 60 != self.now_ns / SECOND_NS / 60;
-        if self.now_ns == 0 {
-            self.wheel.restart(now_s);
-        }
-        self.now_ns = now_ns;
-        self.hand_out_seconds(now_s, out);
-        for second in self.wheel.seconds_until(now_s) {
-            self.expire_second(second, now_ns, out);
-        }
-        if new_minute {
-            self.count_silent_flows(now_s);
-        }
-        self.shrink();
-    }
-
-    /// The capture is over: every flow ends as it would after endless silence, in the order of
-    /// those ends.
-    pub fn flush(&mut self, now_ns: u64, out: &mut Vec<FlowTick>) {
-        self.tick(now_ns, out);
-        self.hand_out_seconds(u64::MAX, out);
-        for second in self.wheel.all_seconds() {
-            self.expire_second(second, u64::MAX, out);
-        }
-    }
-
-    /// The agent stops: every flow is reported as it stands, not judged.
-    pub fn stop(&mut self, now_ns: u64, out: &mut Vec<FlowTick>) {
-        self.tick(now_ns, out);
-        let slots: Vec<u32> = self.flows.slots().collect();
-        for slot in slots {
-            self.wheel.remove(&mut self.flows, slot);
-            self.close(slot, now_ns, Some(CloseType::ForcedReport), out);
-        }
-    }
-
     /// The flow in a slot, as the last update named it.
     pub fn flow(&self, slot: u32) -> Option<&FlowInfo> {
         self.flows.get(slot).map(|flow| &flow.info)
+    }
+
+    /// Sequence numbers of the last SYN and SYN-ACK of the flow in a slot; 0 = not seen.
+    pub fn opening_seqs(&self, slot: u32) -> (u32, u32) {
+        self.flows.get(slot).map_or((0, 0), |flow| (flow.syn_seq, flow.syn_ack_seq))
     }
 
     /// Exchanges client and server: the application protocol showed that the server was taken for
@@ -199,7 +161,7 @@ impl FlowTable {
         if flow.info.direction_score == SCORE_HANDSHAKE {
             return false;
         }
-        flow.reverse();
+        flow.reverse(&mut self.parts);
         flow.info.direction_score = SCORE_APPLICATION;
         true
     }
@@ -224,12 +186,6 @@ impl FlowTable {
         TableStats { held: self.flows.len() as u64, ..self.stats }
     }
 
-    fn find(&self, hash: u64, key: &PacketKey) -> Option<u32> {
-        self.index
-            .find(hash, |slot| self.flows.get(*slot).is_some_and(|flow| flow.is_of(key)))
-            .copied()
-    }
-
     /// Ends a flow that timed out before this packet, or whose connection had ended when the
     /// packet begins another one.
     fn end_if_over(
@@ -237,7 +193,7 @@ impl FlowTable {
         slot: u32,
         time_ns: u64,
         packet: &Packet<'_>,
-        out: &mut Vec<FlowTick>,
+        out: &mut impl Sink,
     ) -> bool {
         let Some(flow) = self.flows.get(slot) else { return false };
         let end_ns = if flow.deadline_ns <= time_ns {
@@ -255,7 +211,7 @@ impl FlowTable {
     fn open(
         &mut self,
         time_ns: u64,
-        hash: u64,
+        hash: u32,
         key: &PacketKey,
         packet: &Packet<'_>,
     ) -> Option<u32> {
@@ -277,113 +233,22 @@ impl FlowTable {
             self.services.learn_certain(if src_is_client { key.dst } else { key.src });
         }
         self.generation = self.generation.wrapping_add(1);
-        let opening = Opening {
-            time_ns,
-            hash,
-            generation: self.generation,
-            thread: self.config.thread,
-            src_is_client,
-            score,
-        };
+        let (generation, thread) = (self.generation, self.config.thread);
+        let opening = Opening { time_ns, generation, thread, src_is_client, score };
         let slot = self.flows.insert(Flow::open(&opening, key, packet, &self.config.local));
-        let flows = &self.flows;
-        self.index.insert_unique(hash, slot, |slot| flows.get(*slot).map_or(0, |flow| flow.hash));
+        self.index.insert(hash, slot);
         self.stats.opened += 1;
         Some(slot)
     }
 
     /// Ends a flow that is off the wheel.
-    fn close(&mut self, slot: u32, end_ns: u64, close: Option<CloseType>, out: &mut Vec<FlowTick>) {
+    fn close(&mut self, slot: u32, end_ns: u64, close: Option<CloseType>, out: &mut impl Sink) {
         let Some(mut flow) = self.flows.remove(slot) else { return };
-        if let Ok(entry) = self.index.find_entry(flow.hash, |other| *other == slot) {
-            entry.remove();
-        }
-        let close = close.unwrap_or_else(|| flow.ending().close_type());
-        flow.end(slot, end_ns, close, out);
+        self.index.remove(flow.key().hash(self.config.hash_seed), slot);
+        let close = close.unwrap_or_else(|| flow.ending(&self.parts).close_type());
+        flow.end(slot, end_ns, close, &mut self.parts, out);
+        self.unmark_active(slot);
         self.stats.closed += 1;
-    }
-
-    fn hand_out_seconds(&mut self, now_s: u64, out: &mut Vec<FlowTick>) {
-        let flows = &mut self.flows;
-        self.active.retain(|(slot, generation)| {
-            let Some(flow) = flows.get_mut(*slot).filter(|flow| flow.generation == *generation)
-            else {
-                return false;
-            };
-            if flow.tick_s >= now_s {
-                return true;
-            }
-            out.push(flow.hand_out(*slot));
-            flow.is_active = false;
-            false
-        });
-    }
-
-    fn expire_second(&mut self, second: u64, now_ns: u64, out: &mut Vec<FlowTick>) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.take(&mut self.flows, second, &mut due);
-        let flows = &self.flows;
-        due.sort_unstable_by_key(|slot| {
-            flows.get(*slot).map(|flow| (flow.deadline_ns, flow.generation))
-        });
-        for slot in due.drain(..) {
-            let Some(flow) = self.flows.get(slot) else { continue };
-            let deadline_ns = flow.deadline_ns;
-            if deadline_ns > now_ns {
-                self.wheel.insert(&mut self.flows, slot, deadline_ns);
-            } else {
-                self.close(slot, deadline_ns, None, out);
-            }
-        }
-        self.due = due;
-    }
-
-    /// Opens the second for flows that have no packets in it yet: what they do in it, their end
-    /// included, comes in one tick.
-    fn count_silent_flows(&mut self, now_s: u64) {
-        let slots: Vec<u32> = self.flows.slots().collect();
-        for slot in slots {
-            if let Some(flow) = self.flows.get_mut(slot)
-                && !std::mem::replace(&mut flow.is_active, true)
-            {
-                flow.tick_s = now_s;
-                flow.first_ns = now_s * SECOND_NS;
-                self.active.push((slot, flow.generation));
-            }
-        }
-    }
-
-    /// Gives back the memory of flows that are gone.
-    fn shrink(&mut self) {
-        self.flows.shrink();
-        let is_wasteful = |capacity: usize, len: usize| capacity > RESERVE.max(len * 8);
-        if is_wasteful(self.index.capacity(), self.index.len()) {
-            let flows = &self.flows;
-            let capacity = self.index.len() * 2;
-            self.index.shrink_to(capacity, |slot| flows.get(*slot).map_or(0, |flow| flow.hash));
-        }
-        if is_wasteful(self.active.capacity(), self.active.len()) {
-            self.active.shrink_to(self.active.len() * 2);
-        }
-        if is_wasteful(self.due.capacity(), self.flows.len()) {
-            self.due.shrink_to(self.flows.len() / 4);
-        }
-    }
-
-    /// The clock was set back: deadlines count from now.
-    fn step_back(&mut self, now_ns: u64, out: &mut Vec<FlowTick>) {
-        self.stats.clock_steps += 1;
-        self.hand_out_seconds(u64::MAX, out);
-        self.now_ns = now_ns;
-        self.wheel.restart(now_ns / SECOND_NS);
-        let slots: Vec<u32> = self.flows.slots().collect();
-        for slot in slots {
-            let Some(flow) = self.flows.get_mut(slot) else { continue };
-            flow.seen_ns = flow.seen_ns.min(now_ns);
-            flow.deadline_ns = now_ns.saturating_add(flow.state.timeout_ns(&self.config.timeouts));
-            let deadline_ns = flow.deadline_ns;
-            self.wheel.insert(&mut self.flows, slot, deadline_ns);
-        }
     }
 }
 
@@ -398,6 +263,7 @@ impl Links for Slab<Flow> {
 fn orient(
     flow: &mut Flow,
     services: &mut Services,
+    parts: &mut Parts,
     direction: Direction,
     packet: &Packet<'_>,
 ) -> Direction {
@@ -411,7 +277,7 @@ fn orient(
         _ => return direction,
     };
     if told != direction {
-        flow.reverse();
+        flow.reverse(parts);
     }
     flow.info.direction_score = SCORE_HANDSHAKE;
     services.learn_certain((flow.info.server.ip, flow.info.server.port));

@@ -11,8 +11,8 @@ use wire::{TcpFlags, TcpView};
 
 use self::seen::{Seen, Segments};
 use crate::SECOND_NS;
-use crate::counters::Counters;
 use crate::info::Direction;
+use crate::tally::Count;
 
 /// Handshake times above this are not handshake times.
 const RTT_MAX_NS: u64 = 30 * SECOND_NS;
@@ -69,7 +69,7 @@ pub(crate) struct TcpPerf {
     acknowledged: bool,
 }
 
-/// What is remembered of one sender.
+/// What is remembered of one sender. There are as many as flows, twice: it is kept small.
 #[derive(Debug, Default)]
 struct Side {
     segments: Segments,
@@ -79,24 +79,40 @@ struct Side {
     data_ns: u64,
     /// Time of its first SYN or SYN-ACK; 0 = not seen.
     opened_ns: u64,
-    /// Acknowledgement that its SYN or SYN-ACK asks for.
-    opening_ack: Option<u32>,
-    /// Sequence after its last segment.
-    next_seq: Option<u32>,
-    /// Highest sequence it has sent, for keep-alives.
-    end_seq: Option<u32>,
+    /// Acknowledgement that its SYN or SYN-ACK asks for; known with [`Mark::OpeningKnown`].
+    opening_ack: u32,
+    /// Sequence after its last segment; known with [`Mark::HasSent`].
+    next_seq: u32,
+    /// Highest sequence it has sent, for keep-alives; known with [`Mark::HasSent`].
+    end_seq: u32,
     /// Sequence after its last new data.
     data_end: u32,
-    /// Payload of its last segment, 1 for a SYN. unit byte
-    last_bytes: u32,
-    syn_sent: bool,
-    syn_ack_sent: bool,
+    /// Of [`Mark`]s, by their numbers.
+    marks: u16,
+}
+
+/// Yes-or-no facts of one sender.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Mark {
+    /// The acknowledgement that its opening asks for is known.
+    OpeningKnown,
+    /// It has sent anything but FIN and RST.
+    HasSent,
+    /// Its last segment had more than one byte, which may be a heartbeat.
+    LongLast,
+    /// It has sent a SYN.
+    SynSent,
+    /// It has sent a SYN-ACK.
+    SynAckSent,
     /// Its SYN came before the SYN-ACK.
-    syn_first: bool,
+    SynFirst,
     /// Its next data follows the handshake ACK.
-    handshake_ack: bool,
-    srt_armed: bool,
-    art_armed: bool,
+    HandshakeAck,
+    /// It may acknowledge what the other has sent, and that tells a latency.
+    SrtArmed,
+    /// It may answer what the other has sent, and that tells a latency.
+    ArtArmed,
 }
 
 /// What a segment was, for the flow and for those who read payloads.
@@ -116,7 +132,7 @@ impl TcpPerf {
         direction: Direction,
         tcp: &TcpView<'_>,
         payload_bytes: u32,
-        counters: &mut Counters,
+        count: &mut Count<'_>,
     ) -> Verdict {
         let sender = direction.sender();
         let keepalive = self.sides[sender].is_keepalive(tcp, payload_bytes);
@@ -126,20 +142,20 @@ impl TcpPerf {
         };
         if kind != Kind::Rst && tcp.window == 0 {
             // A scaled window is 0 exactly when the field is.
-            *of(sender, &mut counters.zero_win_tx, &mut counters.zero_win_rx) += 1;
+            count.losses().zero_win[sender] += 1;
         }
         let retransmitted = match kind {
-            Kind::Syn => self.on_syn(time_ns, sender, tcp, payload_bytes, counters),
-            Kind::SynAck => self.on_syn_ack(time_ns, sender, tcp, counters),
+            Kind::Syn => self.on_syn(time_ns, sender, tcp, payload_bytes, count),
+            Kind::SynAck => self.on_syn_ack(time_ns, sender, tcp, count),
             Kind::Ack => {
-                self.on_ack(time_ns, sender, tcp, counters);
+                self.on_ack(time_ns, sender, tcp, count);
                 false
             }
-            Kind::Data => self.on_data(time_ns, sender, tcp, payload_bytes, counters),
+            Kind::Data => self.on_data(time_ns, sender, tcp, payload_bytes, count),
             Kind::Fin => {
-                counters.fin_count += 1;
+                count.volume().fin_count += 1;
                 self.disarm();
-                self.insert(sender, tcp.seq, payload_bytes, counters) == Seen::Before
+                self.insert(sender, tcp.seq, payload_bytes, count) == Seen::Before
             }
             Kind::Rst | Kind::Odd => {
                 self.disarm();
@@ -163,12 +179,12 @@ impl TcpPerf {
         sender: usize,
         tcp: &TcpView<'_>,
         payload_bytes: u32,
-        counters: &mut Counters,
+        count: &mut Count<'_>,
     ) -> bool {
-        counters.syn_count += 1;
+        count.opening().syn_count += 1;
         let side = &mut self.sides[sender];
-        if side.opening_ack.is_none() {
-            side.opening_ack = Some(tcp.seq.wrapping_add(1));
+        if !side.is(Mark::OpeningKnown) {
+            side.set_opening_ack(tcp.seq.wrapping_add(1));
             side.opened_ns = time_ns;
             self.handshaking = true;
         }
@@ -176,10 +192,11 @@ impl TcpPerf {
             // Data that came early (RFC 7413): without the server's consent it is sent once more.
             side.segments.insert(tcp.seq.wrapping_add(1), payload_bytes);
         }
-        let again = std::mem::replace(&mut side.syn_sent, true);
+        let again = side.is(Mark::SynSent);
+        side.mark(Mark::SynSent);
         if again {
-            counters.retrans_syn += 1;
-            *of(sender, &mut counters.retrans_tx, &mut counters.retrans_rx) += 1;
+            count.opening().retrans_syn += 1;
+            count.losses().retrans[sender] += 1;
         }
         self.disarm_latency();
         again
@@ -190,53 +207,56 @@ impl TcpPerf {
         time_ns: u64,
         sender: usize,
         tcp: &TcpView<'_>,
-        counters: &mut Counters,
+        count: &mut Count<'_>,
     ) -> bool {
-        counters.synack_count += 1;
+        count.opening().synack_count += 1;
         let (side, peer) = self.pair(sender);
-        let again = std::mem::replace(&mut side.syn_ack_sent, true);
+        let again = side.is(Mark::SynAckSent);
+        side.mark(Mark::SynAckSent);
         if again {
-            counters.retrans_synack += 1;
-            *of(sender, &mut counters.retrans_tx, &mut counters.retrans_rx) += 1;
+            count.opening().retrans_synack += 1;
+            count.losses().retrans[sender] += 1;
         } else {
             side.opened_ns = time_ns;
-            side.opening_ack = Some(tcp.seq.wrapping_add(1));
-            if peer.opening_ack.is_some() {
-                peer.syn_first = true;
+            side.set_opening_ack(tcp.seq.wrapping_add(1));
+            if peer.is(Mark::OpeningKnown) {
+                peer.mark(Mark::SynFirst);
             } else {
                 // A SYN that comes now was overtaken: its time says nothing.
-                peer.opening_ack = Some(tcp.ack);
+                peer.set_opening_ack(tcp.ack);
             }
         }
         let asked_ns = peer.opened_ns;
-        if peer.opening_ack == Some(tcp.ack) && asked_ns != 0 && self.handshaking {
-            sample(time_ns, asked_ns, RTT_MAX_NS, |rtt| counters.rtt_server.add(rtt));
+        if peer.opening_ack() == Some(tcp.ack) && asked_ns != 0 && self.handshaking {
+            sample(time_ns, asked_ns, RTT_MAX_NS, |rtt| count.opening().rtt_server.add(rtt));
         }
         self.disarm_latency();
         again
     }
 
-    fn on_ack(&mut self, time_ns: u64, sender: usize, tcp: &TcpView<'_>, counters: &mut Counters) {
+    fn on_ack(&mut self, time_ns: u64, sender: usize, tcp: &TcpView<'_>, count: &mut Count<'_>) {
         let (handshaking, acknowledged) = (self.handshaking, self.acknowledged);
         let (side, peer) = self.pair(sender);
-        if sender == CLIENT && peer.syn_ack_sent && peer.opening_ack == Some(tcp.ack) {
-            side.handshake_ack = true;
+        let is_of_handshake = peer.is(Mark::SynAckSent) && peer.opening_ack() == Some(tcp.ack);
+        if sender == CLIENT && is_of_handshake {
+            side.mark(Mark::HandshakeAck);
             if !acknowledged {
-                if side.syn_first && handshaking {
-                    sample(time_ns, side.opened_ns, RTT_MAX_NS, |rtt| counters.rtt.add(rtt));
+                let opening = count.opening();
+                if side.is(Mark::SynFirst) && handshaking {
+                    sample(time_ns, side.opened_ns, RTT_MAX_NS, |rtt| opening.rtt.add(rtt));
                 }
-                if side.syn_first || !side.syn_sent {
+                if side.is(Mark::SynFirst) || !side.is(Mark::SynSent) {
                     let answered_ns = peer.opened_ns;
-                    sample(time_ns, answered_ns, RTT_MAX_NS, |rtt| counters.rtt_client.add(rtt));
+                    sample(time_ns, answered_ns, RTT_MAX_NS, |rtt| opening.rtt_client.add(rtt));
                 }
             }
             self.acknowledged = true;
             return;
         }
-        if side.srt_armed && tcp.ack == peer.data_end {
-            side.srt_armed = false;
+        if side.is(Mark::SrtArmed) && tcp.ack == peer.data_end {
+            side.unmark(Mark::SrtArmed);
             if sender == SERVER {
-                sample(time_ns, peer.data_ns, SRT_MAX_NS, |srt| counters.srt.add(srt));
+                sample(time_ns, peer.data_ns, SRT_MAX_NS, |srt| count.latency().srt.add(srt));
             }
         }
     }
@@ -247,10 +267,10 @@ impl TcpPerf {
         sender: usize,
         tcp: &TcpView<'_>,
         payload_bytes: u32,
-        counters: &mut Counters,
+        count: &mut Count<'_>,
     ) -> bool {
         self.handshaking = false;
-        let seen = self.insert(sender, tcp.seq, payload_bytes, counters);
+        let seen = self.insert(sender, tcp.seq, payload_bytes, count);
         if matches!(seen, Seen::Before | Seen::Overlapping) {
             self.disarm_latency();
             return seen == Seen::Before;
@@ -258,18 +278,24 @@ impl TcpPerf {
         let (side, peer) = self.pair(sender);
         if sender == CLIENT && payload_bytes > 1 {
             // One byte may be a heartbeat.
-            if std::mem::take(&mut side.handshake_ack) {
+            if side.is(Mark::HandshakeAck) {
+                side.unmark(Mark::HandshakeAck);
                 let idle_since_ns = side.last_ns.max(peer.last_ns);
-                counters.cit.add(time_ns.saturating_sub(idle_since_ns));
-            } else if peer.last_bytes > 1 && (side.last_bytes <= 1 || peer.last_ns > side.last_ns) {
-                counters.cit.add(time_ns.saturating_sub(peer.last_ns));
+                count.latency().cit.add(time_ns.saturating_sub(idle_since_ns));
+            } else if peer.is(Mark::LongLast)
+                && (!side.is(Mark::LongLast) || peer.last_ns > side.last_ns)
+            {
+                count.latency().cit.add(time_ns.saturating_sub(peer.last_ns));
             }
         }
-        if side.art_armed && sender == SERVER && side.next_seq == Some(tcp.seq) {
-            sample(time_ns, peer.data_ns, ART_MAX_NS, |art| counters.art.add(art));
+        let follows = side.is(Mark::HasSent) && side.next_seq == tcp.seq;
+        if side.is(Mark::ArtArmed) && sender == SERVER && follows {
+            sample(time_ns, peer.data_ns, ART_MAX_NS, |art| count.latency().art.add(art));
         }
-        (side.srt_armed, side.art_armed) = (false, false);
-        (peer.srt_armed, peer.art_armed) = (true, true);
+        side.unmark(Mark::SrtArmed);
+        side.unmark(Mark::ArtArmed);
+        peer.mark(Mark::SrtArmed);
+        peer.mark(Mark::ArtArmed);
         side.data_ns = time_ns;
         side.data_end = tcp.seq.wrapping_add(payload_bytes);
         false
@@ -281,15 +307,15 @@ impl TcpPerf {
         sender: usize,
         seq: u32,
         payload_bytes: u32,
-        counters: &mut Counters,
+        count: &mut Count<'_>,
     ) -> Seen {
         if payload_bytes == 0 {
             return Seen::New;
         }
         let seen = self.sides[sender].segments.insert(seq, payload_bytes);
         match seen {
-            Seen::Before => *of(sender, &mut counters.retrans_tx, &mut counters.retrans_rx) += 1,
-            Seen::Filling => *of(sender, &mut counters.ooo_tx, &mut counters.ooo_rx) += 1,
+            Seen::Before => count.losses().retrans[sender] += 1,
+            Seen::Filling => count.losses().ooo[sender] += 1,
             Seen::New | Seen::Overlapping => {}
         }
         seen
@@ -304,14 +330,14 @@ impl TcpPerf {
     fn disarm(&mut self) {
         self.disarm_latency();
         for side in &mut self.sides {
-            side.syn_first = false;
+            side.unmark(Mark::SynFirst);
         }
     }
 
     fn disarm_latency(&mut self) {
         for side in &mut self.sides {
-            side.srt_armed = false;
-            side.art_armed = false;
+            side.unmark(Mark::SrtArmed);
+            side.unmark(Mark::ArtArmed);
         }
     }
 }
@@ -322,25 +348,48 @@ impl Side {
         payload_bytes <= 1
             && !tcp.flags.intersects(TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST)
             && tcp.flags.contains(TcpFlags::ACK)
-            && self.end_seq == Some(tcp.seq.wrapping_add(1))
+            && self.is(Mark::HasSent)
+            && self.end_seq == tcp.seq.wrapping_add(1)
     }
 
     fn remember(&mut self, time_ns: u64, kind: Kind, tcp: &TcpView<'_>, payload_bytes: u32) {
         let is_syn = matches!(kind, Kind::Syn | Kind::SynAck);
         self.last_ns = self.last_ns.max(time_ns);
-        self.last_bytes = if is_syn { 1 } else { payload_bytes };
-        let next = tcp.seq.wrapping_add(self.last_bytes);
-        self.next_seq = Some(next);
-        let is_later = |end: u32| next.wrapping_sub(end) as i32 > 0;
-        if is_syn || self.end_seq.is_none_or(is_later) {
-            self.end_seq = Some(next);
+        let bytes = if is_syn { 1 } else { payload_bytes };
+        if bytes > 1 {
+            self.mark(Mark::LongLast);
+        } else {
+            self.unmark(Mark::LongLast);
         }
+        let next = tcp.seq.wrapping_add(bytes);
+        self.next_seq = next;
+        let is_later = next.wrapping_sub(self.end_seq).cast_signed() > 0;
+        if is_syn || !self.is(Mark::HasSent) || is_later {
+            self.end_seq = next;
+        }
+        self.mark(Mark::HasSent);
     }
-}
 
-/// The counter of the sender.
-fn of<'a>(sender: usize, tx: &'a mut u32, rx: &'a mut u32) -> &'a mut u32 {
-    if sender == CLIENT { tx } else { rx }
+    fn opening_ack(&self) -> Option<u32> {
+        self.is(Mark::OpeningKnown).then_some(self.opening_ack)
+    }
+
+    fn set_opening_ack(&mut self, ack: u32) {
+        self.opening_ack = ack;
+        self.mark(Mark::OpeningKnown);
+    }
+
+    fn is(&self, mark: Mark) -> bool {
+        self.marks & 1 << mark as u8 != 0
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        self.marks |= 1 << mark as u8;
+    }
+
+    fn unmark(&mut self, mark: Mark) {
+        self.marks &= !(1 << mark as u8);
+    }
 }
 
 /// Gives the time since `since_ns` to `add`, when it is one: known, not 0, not above the limit.

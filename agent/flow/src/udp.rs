@@ -1,6 +1,5 @@
 //! UDP: time between a client's last datagram and the server's first after it.
 
-use crate::counters::Delay;
 use crate::info::Direction;
 
 /// Response times above this are not responses.
@@ -14,15 +13,13 @@ pub(crate) struct UdpPerf {
 }
 
 impl UdpPerf {
-    /// Takes a datagram; `art` is that of the sending side.
-    pub(crate) fn on_packet(&mut self, time_ns: u64, direction: Direction, art: &mut Delay) {
+    /// Takes a datagram; how long the other side has waited for it, if it did. unit ns
+    pub(crate) fn on_packet(&mut self, time_ns: u64, direction: Direction) -> Option<u64> {
         let sender = direction.sender();
         let asked_ns = std::mem::take(&mut self.asked_ns[1 - sender]);
-        let elapsed_ns = time_ns.saturating_sub(asked_ns);
-        if asked_ns != 0 && (1..=ART_MAX_NS).contains(&elapsed_ns) {
-            art.add(elapsed_ns);
-        }
         self.asked_ns[sender] = time_ns;
+        let elapsed_ns = time_ns.saturating_sub(asked_ns);
+        (asked_ns != 0 && (1..=ART_MAX_NS).contains(&elapsed_ns)).then_some(elapsed_ns)
     }
 
     /// Exchanges client and server.

@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flow::minute::Aggregator;
-use flow::{FlowConfig, FlowReport, FlowTable};
+use flow::{FlowConfig, FlowReport, FlowTable, Kept};
 use source::replay::Capture;
 use wire::{DecapConfig, LinkType};
 
@@ -24,7 +23,7 @@ fn peer_captures() -> Option<PathBuf> {
 /// Reports of a capture's first packets.
 fn replay_first(file: &Path, packets: usize) -> Vec<FlowReport> {
     let mut table = FlowTable::new(FlowConfig::default());
-    let (mut minutes, mut ticks, mut reports) = (Aggregator::new(), Vec::new(), Vec::new());
+    let mut kept = Kept::default();
     let mut now_ns = 0;
     let mut capture = Capture::open(file, LinkType::PCAP).expect("a capture");
     for _ in 0..packets {
@@ -32,14 +31,12 @@ fn replay_first(file: &Path, packets: usize) -> Vec<FlowReport> {
         now_ns = frame.time_ns;
         let link = LinkType::from_pcap(frame.link_type).expect("a known link type");
         if let Ok(packet) = wire::parse(link, frame.bytes, frame.wire_bytes, &DecapConfig::all()) {
-            table.on_packet(now_ns, frame.interface, &packet, &mut ticks);
+            table.on_packet(now_ns, frame.interface, &packet, &mut kept);
         }
     }
-    table.flush(now_ns, &mut ticks);
-    ticks.iter().for_each(|tick| minutes.on_tick(tick, &mut reports));
-    minutes.flush(&mut reports);
+    table.flush(now_ns, &mut kept);
     assert_eq!(table.stats().held, 0, "every flow has ended");
-    reports
+    kept.reports
 }
 
 fn replay(file: &Path) -> Vec<FlowReport> {

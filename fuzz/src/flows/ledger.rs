@@ -71,12 +71,8 @@ impl Ledger {
         let c = &tick.counters;
         account.ticked_packets += c.packets();
         account.ticked_bytes += c.byte_tx + c.byte_rx;
-        let totals =
-            (tick.total_packet_tx + tick.total_packet_rx, tick.total_byte_tx + tick.total_byte_rx);
-        assert_eq!(totals, (account.ticked_packets, account.ticked_bytes), "totals are the sum");
-        if c.packets() > 0 {
-            assert!(tick.first_ns <= tick.last_ns, "{tick:#?}");
-            assert_eq!(tick.first_ns / 1_000_000_000, tick.time_s, "{tick:#?}");
+        if c.packets() > 0 && !disordered {
+            assert_eq!(tick.last_ns / 1_000_000_000, tick.time_s, "{tick:#?}");
         }
         assert!(c.l3_byte_tx + c.l3_byte_rx >= c.l4_byte_tx + c.l4_byte_rx);
         for delay in [c.rtt, c.rtt_client, c.rtt_server, c.srt, c.art, c.cit] {
@@ -127,7 +123,7 @@ fn settle_flow(account: &Account, reports: &[&FlowReport]) {
 }
 
 fn check_delay(delay: &Delay) {
-    assert_eq!(delay.count == 0, delay.sum_ns == 0 && delay.max_us == 0, "{delay:?}");
+    assert!(delay.count > 0 || delay.sum_ns == 0 && delay.max_us == 0, "{delay:?}");
     assert!(delay.sum_us() >= u64::from(delay.max_us), "{delay:?}");
 }
 

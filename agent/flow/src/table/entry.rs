@@ -7,46 +7,55 @@ use wire::{Packet, TcpFlags, Transport, protocol};
 
 use super::key::PacketKey;
 use crate::SECOND_NS;
-use crate::counters::Counters;
 use crate::expiry::Link;
 use crate::icmp::IcmpPerf;
-use crate::info::{Direction, Endpoint, FlowInfo, FlowTick, Tunnels};
+use crate::info::{Direction, Endpoint, FlowInfo, FlowTick, Sink, Tunnels};
+use crate::minute::{self, FlowReport};
 use crate::point::{self, End, LocalAddresses};
+use crate::tally::{Count, Parts, Tally};
 use crate::tcp::close::Ending;
 use crate::tcp::state::State;
 use crate::tcp::{Kind, TcpPerf, Verdict};
 use crate::udp::UdpPerf;
 
-/// A flow: what it is, what was counted of it in the current second, and its protocol's state.
+/// A flow: what it is, what was counted of it, and its protocol's state. In the order in which a
+/// packet asks for it: of a million flows none is in the cache, and each line of it costs.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Flow {
     pub(crate) info: FlowInfo,
-    pub(crate) hash: u64,
-    pub(crate) generation: u32,
-    pub(crate) link: Link,
     /// Time at which it ends unless there is another packet.
     pub(crate) deadline_ns: u64,
     /// Time of its last packet.
     pub(crate) seen_ns: u64,
+    /// The second of `second`, handed out when it is over.
+    pub(crate) tick_s: u32,
+    pub(crate) generation: u32,
+    second: Tally,
+    pub(crate) link: Link,
     pub(crate) state: State,
-    /// The second of `counters`, handed out when it is over.
-    pub(crate) tick_s: u64,
-    /// First packet in it.
-    pub(crate) first_ns: u64,
-    /// Whether there are counts to hand out.
+    /// Whether there is a second to hand out.
     pub(crate) is_active: bool,
     /// Whether a request was answered with success.
     pub(crate) answered: bool,
-    syn_seq: u32,
-    is_new: bool,
     has_payload: bool,
-    counters: Counters,
-    perf: Perf,
+    /// Whether the client, the server has sent.
+    met: [bool; 2],
     /// Client's and server's.
     flags: [TcpFlags; 2],
-    ends: [End; 2],
+    perf: Perf,
+    /// Packets and bytes of the seconds handed out.
     totals: [Totals; 2],
-    syn_ack_seq: u32,
+    /// The minute until `due_s`; none is open when that is 0.
+    minute: Tally,
+    due_s: u32,
+    /// Last minute in which it had a tick, by its lowest bits.
+    ticked_minute: u16,
+    is_new: bool,
+    is_new_in_minute: bool,
+    ends: [End; 2],
+    pub(crate) syn_seq: u32,
+    pub(crate) syn_ack_seq: u32,
     last_keepalive_seq: u32,
     last_keepalive_ack: u32,
 }
@@ -69,7 +78,6 @@ enum Perf {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Opening {
     pub(crate) time_ns: u64,
-    pub(crate) hash: u64,
     pub(crate) generation: u32,
     pub(crate) thread: u8,
     pub(crate) src_is_client: bool,
@@ -117,29 +125,32 @@ impl Flow {
                 direction_score: opening.score,
                 observation_point: ObservationPoint::Rest,
             },
-            hash: opening.hash,
-            generation: opening.generation,
-            link: Link::default(),
             deadline_ns: u64::MAX,
             seen_ns: opening.time_ns,
+            tick_s: (opening.time_ns / SECOND_NS) as u32,
+            generation: opening.generation,
+            second: Tally::default(),
+            link: Link::default(),
             state: State::Raw,
-            tick_s: opening.time_ns / SECOND_NS,
-            first_ns: opening.time_ns,
             is_active: false,
             answered: false,
-            syn_seq: 0,
-            is_new: true,
             has_payload: false,
-            counters: Counters::default(),
+            met: [false; 2],
+            flags: [TcpFlags::default(); 2],
             perf: match key.protocol {
                 protocol::TCP => Perf::Tcp(TcpPerf::default()),
                 protocol::UDP => Perf::Udp(UdpPerf::default()),
                 protocol::ICMP | protocol::ICMPV6 => Perf::Icmp(Box::default()),
                 _ => Perf::None,
             },
-            flags: [TcpFlags::default(); 2],
-            ends: [src_end, dst_end],
             totals: [Totals::default(); 2],
+            minute: Tally::default(),
+            due_s: 0,
+            ticked_minute: 0,
+            is_new: true,
+            is_new_in_minute: false,
+            ends: [src_end, dst_end],
+            syn_seq: 0,
             syn_ack_seq: 0,
             last_keepalive_seq: 0,
             last_keepalive_ack: 0,
@@ -148,12 +159,14 @@ impl Flow {
             flow.info.observation_point = ObservationPoint::Local;
         }
         if !opening.src_is_client {
-            flow.reverse();
+            flow.info.reverse();
+            flow.ends.swap(0, 1);
         }
         flow
     }
 
     /// Whether a packet with this key belongs here.
+    #[inline]
     pub(crate) fn is_of(&self, key: &PacketKey) -> bool {
         let client = (self.info.client.ip, self.info.client.port);
         let server = (self.info.server.ip, self.info.server.port);
@@ -175,6 +188,17 @@ impl Flow {
         }
     }
 
+    /// Its key, as a packet from the client has it.
+    pub(crate) fn key(&self) -> PacketKey {
+        PacketKey {
+            src: (self.info.client.ip, self.info.client.port),
+            dst: (self.info.server.ip, self.info.server.port),
+            nic: self.info.nic,
+            network_id: self.info.network_id,
+            protocol: self.info.protocol,
+        }
+    }
+
     /// The direction of a packet with this key.
     pub(crate) fn direction_of(&self, key: &PacketKey) -> Direction {
         if (self.info.client.ip, self.info.client.port) == key.src {
@@ -185,12 +209,14 @@ impl Flow {
     }
 
     /// Exchanges client and server.
-    pub(crate) fn reverse(&mut self) {
+    pub(crate) fn reverse(&mut self, parts: &mut Parts) {
         self.info.reverse();
         self.flags.swap(0, 1);
+        self.met.swap(0, 1);
         self.ends.swap(0, 1);
         self.totals.swap(0, 1);
-        self.counters = self.counters.reversed();
+        self.second.reverse(parts);
+        self.minute.reverse(parts);
         match &mut self.perf {
             Perf::Tcp(tcp) => tcp.reverse(),
             Perf::Udp(udp) => udp.reverse(),
@@ -198,44 +224,45 @@ impl Flow {
         }
     }
 
-    /// Makes ready to count a packet of this time; the counts of another second come out.
-    pub(crate) fn begin_second(&mut self, slot: u32, time_ns: u64) -> Option<FlowTick> {
-        let second = time_ns / SECOND_NS;
-        let other = (self.is_active && self.tick_s != second).then(|| self.hand_out(slot));
-        if other.is_some() || !self.is_active || self.counters.packets() == 0 {
-            self.tick_s = second;
-            self.first_ns = time_ns;
-        }
-        other
+    /// When it has to be looked at: at its end, or when a minute is over that has or will have
+    /// something in it.
+    pub(crate) fn due_ns(&self) -> u64 {
+        let due_s = match self.due_s {
+            0 if self.is_active => minute::due_second(self.info.start_ns, self.tick_s),
+            0 => return self.deadline_ns,
+            due_s => due_s,
+        };
+        self.deadline_ns.min(minute::begin_ns(due_s))
     }
 
-    /// Counts a packet.
+    /// Counts a packet in its second, which `is_active` by now.
     pub(crate) fn take(
         &mut self,
         time_ns: u64,
         direction: Direction,
         packet: &Packet<'_>,
         local: &LocalAddresses,
+        parts: &mut Parts,
     ) -> Verdict {
         self.seen_ns = self.seen_ns.max(time_ns);
-        if self.totals[direction.sender()].packets == 0 {
+        let sender = direction.sender();
+        if !std::mem::replace(&mut self.met[sender], true) {
             self.meet(direction, packet, local);
         }
-        self.count(direction, packet);
+        self.count(sender, packet, parts);
+        let mut count = Count::new(parts, &mut self.second);
         match (&mut self.perf, &packet.transport) {
             (Perf::Tcp(perf), Transport::Tcp(tcp)) => {
                 let kind = Kind::of(tcp.flags, packet.payload_bytes);
-                let (flags, sender) = (&mut self.flags, direction.sender());
-                flags[sender] = flags[sender] | tcp.flags;
+                self.flags[sender] = self.flags[sender] | tcp.flags;
                 match kind {
                     Kind::Syn => self.syn_seq = tcp.seq,
                     Kind::SynAck => self.syn_ack_seq = tcp.seq,
                     _ => {}
                 }
                 self.state = self.state.next(kind, direction);
-                let counters = &mut self.counters;
                 let verdict =
-                    perf.on_segment(time_ns, direction, tcp, packet.payload_bytes, counters);
+                    perf.on_segment(time_ns, direction, tcp, packet.payload_bytes, &mut count);
                 if verdict.keepalive {
                     self.last_keepalive_seq = tcp.seq;
                     self.last_keepalive_ack = tcp.ack;
@@ -243,14 +270,17 @@ impl Flow {
                 verdict
             }
             (Perf::Udp(perf), Transport::Udp(_)) => {
-                let mut other = Default::default();
-                let by_server = direction == Direction::ServerToClient;
-                let art = if by_server { &mut self.counters.art } else { &mut other };
-                perf.on_packet(time_ns, direction, art);
+                if let Some(art_ns) = perf.on_packet(time_ns, direction)
+                    && direction == Direction::ServerToClient
+                {
+                    count.latency().art.add(art_ns);
+                }
                 Verdict::default()
             }
             (Perf::Icmp(perf), Transport::Icmp(icmp)) => {
-                perf.on_packet(time_ns, icmp, &mut self.counters.srt);
+                if let Some(srt_ns) = perf.on_packet(time_ns, icmp) {
+                    count.latency().srt.add(srt_ns);
+                }
                 Verdict::default()
             }
             _ => Verdict::default(),
@@ -258,37 +288,94 @@ impl Flow {
     }
 
     /// What the flow's end is judged by.
-    pub(crate) fn ending(&self) -> Ending {
+    pub(crate) fn ending(&self, parts: &Parts) -> Ending {
         Ending {
             state: self.state,
             flags: self.flags,
             has_payload: self.has_payload,
-            server_packets: self.totals[1].packets,
+            server_packets: self.totals[1].packets + self.second.counters(parts).packet_rx,
             answered: self.answered,
         }
     }
 
-    /// The counts of the current second, which begin anew.
-    pub(crate) fn hand_out(&mut self, slot: u32) -> FlowTick {
-        let [client, server] = self.totals;
-        FlowTick {
+    /// Opens the second of a packet of this time; another one that was open is handed out. Whether
+    /// it was not open yet.
+    pub(crate) fn begin_second(
+        &mut self,
+        slot: u32,
+        time_ns: u64,
+        parts: &mut Parts,
+        out: &mut impl Sink,
+    ) -> bool {
+        let second = (time_ns / SECOND_NS) as u32;
+        if self.is_active {
+            if self.tick_s == second {
+                return false;
+            }
+            self.hand_out(slot, None, parts, out);
+        }
+        self.tick_s = second;
+        self.is_active = true;
+        true
+    }
+
+    /// Hands out the second: a tick; and reports of the minute before it and of the one that ends
+    /// with it, if there are any.
+    pub(crate) fn hand_out(
+        &mut self,
+        slot: u32,
+        close: Option<CloseType>,
+        parts: &mut Parts,
+        out: &mut impl Sink,
+    ) {
+        let minute = (self.tick_s / minute::PERIOD_S) as u16;
+        let tick = FlowTick {
             slot,
             generation: self.generation,
             info: self.info.clone(),
-            time_s: self.tick_s,
-            first_ns: self.first_ns,
+            time_s: self.tick_s.into(),
             last_ns: self.seen_ns,
-            is_new: std::mem::take(&mut self.is_new),
-            close: None,
-            counters: std::mem::take(&mut self.counters),
-            total_packet_tx: client.packets,
-            total_packet_rx: server.packets,
-            total_byte_tx: client.bytes,
-            total_byte_rx: server.bytes,
-            syn_seq: self.syn_seq,
-            syn_ack_seq: self.syn_ack_seq,
-            last_keepalive_seq: self.last_keepalive_seq,
-            last_keepalive_ack: self.last_keepalive_ack,
+            is_new: self.is_new,
+            is_first_of_minute: self.is_new || self.ticked_minute != minute,
+            close,
+            counters: self.second.counters(parts),
+        };
+        self.ticked_minute = minute;
+        self.is_active = false;
+        let says_something = self.is_new || close.is_some() || !self.second.is_empty();
+        let due_s = minute::due_second(self.info.start_ns, self.tick_s);
+        if says_something && self.due_s != 0 && self.due_s < due_s {
+            self.report(slot, None, parts, out);
+        }
+        out.tick(&tick);
+        if !says_something {
+            return; // only that the flow is alive
+        }
+        let c = &tick.counters;
+        for (totals, packets, bytes) in [(0, c.packet_tx, c.byte_tx), (1, c.packet_rx, c.byte_rx)] {
+            self.totals[totals].packets += packets;
+            self.totals[totals].bytes += bytes;
+        }
+        if self.due_s == 0 {
+            self.due_s = due_s;
+        }
+        self.is_new_in_minute |= std::mem::take(&mut self.is_new);
+        self.second.move_to(&mut self.minute, parts);
+        if close.is_some() {
+            self.report(slot, close, parts, out);
+        }
+    }
+
+    /// Reports a minute that is over.
+    pub(crate) fn end_minute(
+        &mut self,
+        slot: u32,
+        now_s: u32,
+        parts: &mut Parts,
+        out: &mut impl Sink,
+    ) {
+        if self.due_s != 0 && self.due_s <= now_s {
+            self.report(slot, None, parts, out);
         }
     }
 
@@ -299,20 +386,55 @@ impl Flow {
         slot: u32,
         end_ns: u64,
         close: CloseType,
-        out: &mut Vec<FlowTick>,
+        parts: &mut Parts,
+        out: &mut impl Sink,
     ) {
-        let second = end_ns / SECOND_NS;
+        let second = u32::try_from(end_ns / SECOND_NS).unwrap_or(u32::MAX);
         if self.is_active && self.tick_s != second {
-            out.push(self.hand_out(slot));
-            self.is_active = false;
+            self.hand_out(slot, None, parts, out);
         }
-        if !self.is_active {
-            self.tick_s = second;
-            self.first_ns = end_ns;
-        }
-        let mut last = self.hand_out(slot);
-        last.close = Some(close);
-        out.push(last);
+        self.tick_s = second;
+        self.hand_out(slot, Some(close), parts, out);
+    }
+
+    /// Reports the open minute, which is over: it is due, or the flow has ended like this.
+    fn report(
+        &mut self,
+        slot: u32,
+        close: Option<CloseType>,
+        parts: &mut Parts,
+        out: &mut impl Sink,
+    ) {
+        let start_ns = match self.is_new_in_minute {
+            true => self.info.start_ns,
+            false => minute::begin_ns(self.due_s.saturating_sub(minute::PERIOD_S)),
+        };
+        let end_ns = match close {
+            None => minute::begin_ns(self.due_s),
+            Some(_) => self.seen_ns,
+        };
+        let [client, server] = self.totals;
+        out.report(&FlowReport {
+            slot,
+            generation: self.generation,
+            info: self.info.clone(),
+            start_ns,
+            end_ns: end_ns.max(start_ns),
+            is_new_flow: self.is_new_in_minute,
+            close_type: close.unwrap_or(CloseType::ForcedReport),
+            counters: self.minute.counters(parts),
+            total_packet_tx: client.packets,
+            total_packet_rx: server.packets,
+            total_byte_tx: client.bytes,
+            total_byte_rx: server.bytes,
+            syn_seq: self.syn_seq,
+            syn_ack_seq: self.syn_ack_seq,
+            last_keepalive_seq: self.last_keepalive_seq,
+            last_keepalive_ack: self.last_keepalive_ack,
+        });
+        self.minute.clear(parts);
+        self.due_s = 0;
+        self.is_new_in_minute = false;
     }
 
     /// First packet of a side: addresses, tunnel and observation point.
@@ -338,37 +460,21 @@ impl Flow {
         self.info.observation_point = point::observe(client, server, tier);
     }
 
-    fn count(&mut self, direction: Direction, packet: &Packet<'_>) {
-        let counters = &mut self.counters;
-        let bytes = u64::from(packet.frame_bytes);
-        let l3_bytes = u64::from(packet.ip.payload_bytes);
+    #[inline]
+    fn count(&mut self, sender: usize, packet: &Packet<'_>, parts: &mut Parts) {
         let l4_bytes = match packet.transport {
             Transport::Tcp(_) | Transport::Udp(_) => u64::from(packet.payload_bytes),
             _ => 0,
         };
-        let flags = match &packet.transport {
-            Transport::Tcp(tcp) => tcp.flags.0,
-            _ => 0,
-        };
-        match direction {
-            Direction::ClientToServer => {
-                counters.packet_tx += 1;
-                counters.byte_tx += bytes;
-                counters.l3_byte_tx += l3_bytes;
-                counters.l4_byte_tx += l4_bytes;
-                counters.tcp_flags_tx |= flags;
-            }
-            Direction::ServerToClient => {
-                counters.packet_rx += 1;
-                counters.byte_rx += bytes;
-                counters.l3_byte_rx += l3_bytes;
-                counters.l4_byte_rx += l4_bytes;
-                counters.tcp_flags_rx |= flags;
-            }
-        }
-        let totals = &mut self.totals[direction.sender()];
-        totals.packets += 1;
-        totals.bytes += bytes;
         self.has_payload |= l4_bytes > 0;
+        let mut count = Count::new(parts, &mut self.second);
+        let volume = count.volume();
+        volume.packets[sender] = volume.packets[sender].saturating_add(1);
+        volume.bytes[sender] += u64::from(packet.frame_bytes);
+        volume.l3_bytes[sender] += u64::from(packet.ip.payload_bytes);
+        volume.l4_bytes[sender] += l4_bytes;
+        if let Transport::Tcp(tcp) = &packet.transport {
+            volume.flags[sender] = volume.flags[sender] | tcp.flags;
+        }
     }
 }

@@ -35,10 +35,10 @@ impl PacketKey {
     }
 
     /// Hash, the same for both directions.
-    pub(crate) fn hash(&self, seed: u64) -> u64 {
+    pub(crate) fn hash(&self, seed: u64) -> u32 {
         let ends = hash_place(self.src, seed).wrapping_add(hash_place(self.dst, seed));
         let rest = (u64::from(self.nic) << 32).wrapping_add(self.network_id) ^ seed;
-        fold(ends ^ u64::from(self.protocol), rest ^ ODD_2)
+        (fold(ends ^ u64::from(self.protocol), rest ^ ODD_2) >> 32) as u32
     }
 }
 

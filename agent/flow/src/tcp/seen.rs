@@ -26,10 +26,8 @@ pub(super) enum Seen {
 pub(super) struct Segments {
     /// The highest range.
     top: Range,
-    /// Those below it, lowest first.
+    /// Those below it, and what was seen before a wrap-around.
     lower: Option<Box<Lower>>,
-    /// All ranges before the last wrap-around, until data has left the lowest quarter.
-    before_wrap: Option<Box<[Range]>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,8 +39,11 @@ struct Range {
 
 #[derive(Debug, Default)]
 struct Lower {
-    ranges: [Range; RANGES - 1], // filled to `len`
+    /// Lowest first, filled to `len`.
+    ranges: [Range; RANGES - 1],
     len: usize,
+    /// All ranges before the last wrap-around, until data has left the lowest quarter.
+    before_wrap: Vec<Range>,
 }
 
 impl Segments {
@@ -57,17 +58,20 @@ impl Segments {
         let is_first = self.top.end == self.top.start;
         let wrapped = seq < LOW_QUARTER && self.top.end > HIGH_QUARTER;
         if is_first || wrapped {
-            let before_wrap = wrapped.then(|| self.all().collect());
-            *self = Self { top: new, lower: None, before_wrap };
+            let before_wrap = if wrapped { self.all().collect() } else { Vec::new() };
+            let lower = wrapped.then(|| Box::new(Lower { before_wrap, ..Lower::default() }));
+            *self = Self { top: new, lower };
             return Seen::New;
         }
         if seq > HIGH_QUARTER && self.top.end < LOW_QUARTER {
-            let mut before = self.before_wrap.iter().flatten();
+            let mut before = self.lower.iter().flat_map(|lower| &lower.before_wrap);
             let is_known = before.any(|range| new.is_in(*range));
             return if is_known { Seen::Before } else { Seen::New };
         }
-        if self.top.end > LOW_QUARTER && self.before_wrap.is_some() {
-            self.before_wrap = None;
+        if self.top.end > LOW_QUARTER
+            && let Some(lower) = &mut self.lower
+        {
+            lower.before_wrap = Vec::new();
         }
         if new.start == self.top.end {
             self.top.end = new.end;
@@ -222,6 +226,7 @@ mod tests {
         assert_eq!(segments.insert(49, 10), Seen::Before);
         assert_eq!(segments.insert(59, LOW_QUARTER), Seen::New);
         assert_eq!(segments.insert(LOW_QUARTER + 59, 1), Seen::New);
-        assert!(segments.before_wrap.is_none(), "let go of");
+        let lower = segments.lower.expect("there is one");
+        assert!(lower.before_wrap.is_empty(), "let go of");
     }
 }

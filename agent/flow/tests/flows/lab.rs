@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use flow::minute::Aggregator;
-use flow::{FlowConfig, FlowReport, FlowTable, FlowTick, Update};
+use flow::{FlowConfig, FlowReport, FlowTable, Kept, Update};
 use wire::build::{self, Tcp};
 use wire::{DecapConfig, LinkType, TcpFlags};
 
@@ -31,11 +30,7 @@ pub fn from_server(seq: u32, ack: u32, flags: TcpFlags) -> Tcp {
 /// A table, what came out of it, and the clock.
 pub struct Lab {
     pub table: FlowTable,
-    pub minutes: Aggregator,
-    /// Ticks not yet given to `minutes`.
-    pub ticks: Vec<FlowTick>,
-    pub all_ticks: Vec<FlowTick>,
-    pub reported: Vec<FlowReport>,
+    pub kept: Kept,
     pub now_ns: u64,
 }
 
@@ -45,14 +40,7 @@ impl Lab {
     }
 
     pub fn with(config: FlowConfig) -> Self {
-        Self {
-            table: FlowTable::new(config),
-            minutes: Aggregator::new(),
-            ticks: Vec::new(),
-            all_ticks: Vec::new(),
-            reported: Vec::new(),
-            now_ns: START_NS,
-        }
+        Self { table: FlowTable::new(config), kept: Kept::default(), now_ns: START_NS }
     }
 
     /// A TCP segment at this millisecond.
@@ -72,8 +60,7 @@ impl Lab {
             wire::parse(LinkType::Ethernet, frame, frame.len() as u32, &DecapConfig::all());
         let packet = packet.expect("a sound packet");
         self.now_ns = START_NS + at_ms * MS;
-        let update = self.table.on_packet(self.now_ns, nic, &packet, &mut self.ticks);
-        self.take_ticks();
+        let update = self.table.on_packet(self.now_ns, nic, &packet, &mut self.kept);
         update.expect("room in the table")
     }
 
@@ -82,20 +69,15 @@ impl Lab {
         let end_ns = START_NS + to_ms * MS;
         while self.now_ns < end_ns {
             self.now_ns = (self.now_ns + 1_000 * MS).min(end_ns);
-            self.table.tick(self.now_ns, &mut self.ticks);
-            self.take_ticks();
-            self.minutes.advance(self.now_ns / 1_000_000_000, &mut self.reported);
+            self.table.tick(self.now_ns, &mut self.kept);
         }
     }
 
     /// Ends the capture; every report in the order in which it came out.
     pub fn reports(&mut self) -> Vec<FlowReport> {
-        self.table.flush(self.now_ns, &mut self.ticks);
-        self.take_ticks();
-        self.minutes.flush(&mut self.reported);
-        assert!(self.minutes.is_empty());
+        self.table.flush(self.now_ns, &mut self.kept);
         assert_eq!(self.table.stats().held, 0);
-        std::mem::take(&mut self.reported)
+        std::mem::take(&mut self.kept.reports)
     }
 
     pub fn only_report(&mut self) -> FlowReport {
@@ -109,12 +91,5 @@ impl Lab {
         let mut reports = self.reports();
         assert_eq!(self.table.stats().opened, flows);
         reports.remove(0)
-    }
-
-    fn take_ticks(&mut self) {
-        for tick in self.ticks.drain(..) {
-            self.minutes.on_tick(&tick, &mut self.reported);
-            self.all_ticks.push(tick);
-        }
     }
 }

@@ -5,7 +5,7 @@ mod prop;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use flow::{Direction, FlowConfig, FlowTable, LocalAddresses, Timeouts};
+use flow::{Direction, FlowConfig, FlowTable, Kept, LocalAddresses, Timeouts};
 use lab::{CLIENT, Lab, MS, SERVER, START_NS, from_client, from_server};
 use schema::{CloseType, FlowStatus, ObservationPoint};
 use wire::build::{self, Tcp};
@@ -360,12 +360,12 @@ fn observation_points_by_the_hosts_addresses() {
 fn a_full_table_drops_and_counts() {
     let config = FlowConfig { max_flows: 10, ..FlowConfig::default() };
     let mut table = FlowTable::new(config);
-    let mut ticks = Vec::new();
+    let mut kept = Kept::default();
     for port in 0..15 {
         let frame = build::ip_frame(CLIENT, SERVER, 17, &build::udp(5000 + port, 53, b"q"));
         let packet = wire::parse(LinkType::Ethernet, &frame, 0, &DecapConfig::none());
         let packet = packet.expect("a packet");
-        let taken = table.on_packet(START_NS, 0, &packet, &mut ticks).is_some();
+        let taken = table.on_packet(START_NS, 0, &packet, &mut kept).is_some();
         assert_eq!(taken, port < 10);
     }
     let stats = table.stats();
@@ -379,18 +379,18 @@ fn seconds_minutes_and_silent_flows() {
     lab.send(900, from_client(104, 501, PA), b"two");
     lab.send(1_100, from_client(107, 501, PA), b"three");
     lab.advance(61_000);
-    let ticks = lab.all_ticks.clone();
+    let ticks = lab.kept.ticks.clone();
     let start_s = START_NS / 1_000_000_000;
     let counted: Vec<_> =
         ticks.iter().map(|t| (t.time_s - start_s, t.counters.packet_tx)).collect();
     assert_eq!(counted[..2], [(0, 2), (1, 1)]);
     assert!(ticks[2..].iter().all(|tick| tick.counters.packets() == 0), "only says it is alive");
     assert_eq!((ticks[0].is_new, ticks[1].is_new), (true, false));
-    assert_eq!(lab.reported.len(), 1, "its own minute is over");
-    assert_eq!(lab.reported[0].counters.packet_tx, 3);
-    assert_eq!(lab.reported[0].end_ns, (start_s + 60) * 1_000_000_000);
+    assert_eq!(lab.kept.reports.len(), 1, "its own minute is over");
+    assert_eq!(lab.kept.reports[0].counters.packet_tx, 3);
+    assert_eq!(lab.kept.reports[0].end_ns, (start_s + 60) * 1_000_000_000);
     lab.send(61_500, from_client(112, 501, PA), b"four");
-    lab.table.stop(START_NS + 62_000 * MS, &mut lab.ticks);
+    lab.table.stop(START_NS + 62_000 * MS, &mut lab.kept);
     let reports = lab.reports();
     assert_eq!(reports.len(), 2);
     assert_eq!(reports[1].close_type, CloseType::ForcedReport);

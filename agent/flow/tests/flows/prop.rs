@@ -2,8 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use flow::minute::Aggregator;
-use flow::{FlowConfig, FlowTable};
+use flow::{FlowConfig, FlowTable, Kept};
 use proptest::prelude::*;
 use wire::build::{self, Tcp};
 use wire::{DecapConfig, LinkType, TcpFlags};
@@ -63,7 +62,7 @@ fn frame(event: &Event) -> Vec<u8> {
 fn run(events: &[Event], seed: u64) -> ((u64, u64), Vec<flow::FlowTick>, Vec<flow::FlowReport>) {
     let config = FlowConfig { max_flows: 20, hash_seed: seed, ..FlowConfig::default() };
     let mut table = FlowTable::new(config);
-    let (mut minutes, mut ticks, mut reports) = (Aggregator::new(), Vec::new(), Vec::new());
+    let mut kept = Kept::default();
     let (mut now_ns, mut packets, mut bytes) = (START_NS, 0, 0);
     for event in events {
         if event.back {
@@ -74,20 +73,18 @@ fn run(events: &[Event], seed: u64) -> ((u64, u64), Vec<flow::FlowTick>, Vec<flo
         let frame = frame(event);
         let packet = wire::parse(LinkType::Ethernet, &frame, 0, &DecapConfig::none());
         let Ok(packet) = packet else { continue };
-        if let Some(update) = table.on_packet(now_ns, 0, &packet, &mut ticks) {
+        if let Some(update) = table.on_packet(now_ns, 0, &packet, &mut kept) {
             packets += 1;
             bytes += u64::from(packet.frame_bytes);
             let info = table.flow(update.slot).expect("the flow of the update");
             assert_eq!(info.flow_id, update.flow_id);
         }
     }
-    table.flush(now_ns, &mut ticks);
+    table.flush(now_ns, &mut kept);
     let stats = table.stats();
     assert_eq!((stats.held, stats.opened), (0, stats.closed));
     assert_eq!(stats.packets, packets);
-    ticks.iter().for_each(|tick| minutes.on_tick(tick, &mut reports));
-    minutes.flush(&mut reports);
-    ((packets, bytes), ticks, reports)
+    ((packets, bytes), kept.ticks, kept.reports)
 }
 
 proptest! {
