@@ -60,17 +60,12 @@ impl Shared {
     fn stage(&self) -> Stage {
         let addresses = Arc::new(self.host.addresses.clone());
         let owners = Owners { table: Some(Arc::clone(&self.owners)), addresses };
-        Stage::new(owners, SETTLE_NS)
+        let output = Arc::clone(&self.output);
+        Stage::new(owners, SETTLE_NS, Box::new(move |batch| output.submit(batch)))
     }
 
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
-    }
-
-    fn submit(&self, batches: Vec<Batch>) {
-        for batch in batches {
-            self.output.submit(batch);
-        }
     }
 }
 

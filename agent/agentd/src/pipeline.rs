@@ -7,6 +7,7 @@
 //! ```
 //! Each pipeline belongs to one thread and shares nothing but the table of socket owners.
 
+mod followed;
 mod l4_rows;
 mod l7_rows;
 mod packets;

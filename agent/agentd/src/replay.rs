@@ -3,9 +3,11 @@
 //! Time is the captures'. Several files are one stream with state kept from one to the next. What
 //! stands before damage is printed; a file that cannot be read to its end gives exit code 2.
 
+use std::cell::RefCell;
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 use schema::{Batch, Table};
@@ -22,26 +24,27 @@ const NS_A_SECOND: u64 = 1_000_000_000;
 /// Replays the files.
 pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let settings = settings(arguments.config.as_deref())?;
-    let stage = Stage::new(Owners::default(), 0);
-    let mut replay = Replay {
-        pipeline: PacketPipeline::new(settings, stage),
-        printer: Printer::new(arguments.table),
-        second: 0,
-    };
+    let printer = Rc::new(RefCell::new(Printer::new(arguments.table)));
+    let outlet = Rc::clone(&printer);
+    let print = move |batch| outlet.borrow_mut().print(&batch);
+    let stage = Stage::new(Owners::default(), 0, Box::new(print));
+    let mut replay = Replay { pipeline: PacketPipeline::new(settings, stage), second: 0, printer };
     let mut code = ExitCode::SUCCESS;
     for path in &arguments.files {
         if let Err(error) = replay.file(path) {
-            if error.downcast_ref::<std::io::Error>().is_some_and(is_closed_pipe) {
-                return Ok(code);
-            }
-            let _ = replay.printer.out.flush();
+            replay.printer.borrow_mut().flush();
             eprintln!("deepflow-agent: {}: {error:#}", path.display());
             code = ExitCode::from(DAMAGED);
         }
+        if replay.printer.borrow().failure.is_some() {
+            break;
+        }
     }
-    let batches = replay.pipeline.finish(replay.second * NS_A_SECOND, End::OfCapture);
-    match replay.printer.print(&batches).and_then(|()| replay.printer.out.flush()) {
-        Err(error) if !is_closed_pipe(&error) => Err(error).context("write records"),
+    replay.pipeline.finish(replay.second * NS_A_SECOND, End::OfCapture);
+    let mut printer = replay.printer.borrow_mut();
+    printer.flush();
+    match printer.failure.take() {
+        Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("write records"),
         _ => Ok(code),
     }
 }
@@ -58,18 +61,15 @@ fn settings(config: Option<&Path>) -> Result<PacketSettings> {
     Ok(settings)
 }
 
-fn is_closed_pipe(error: &std::io::Error) -> bool {
-    error.kind() == ErrorKind::BrokenPipe
-}
-
 struct Replay {
     pipeline: PacketPipeline,
-    printer: Printer,
     /// Second of the last packet. unit s since the Unix epoch
     second: u64,
+    printer: Rc<RefCell<Printer>>,
 }
 
 impl Replay {
+    /// Reads a file to its end, or until nobody takes the records any more.
     fn file(&mut self, path: &Path) -> Result<()> {
         let mut capture = Capture::open(path, LinkType::PCAP)?;
         while let Some(frame) = capture.next()? {
@@ -80,8 +80,10 @@ impl Replay {
             let second = frame.time_ns / NS_A_SECOND;
             if second > self.second {
                 self.second = second;
-                let batches = self.pipeline.tick(second * NS_A_SECOND);
-                self.printer.print(&batches)?;
+                self.pipeline.tick(second * NS_A_SECOND);
+                if self.printer.borrow().failure.is_some() {
+                    break;
+                }
             }
             let from = (frame.interface, link, None);
             self.pipeline.on_frame(frame.time_ns, from, frame.bytes, frame.wire_bytes);
@@ -95,6 +97,8 @@ struct Printer {
     table: Table,
     out: BufWriter<std::io::Stdout>,
     lines: String,
+    /// Why nothing can be written any more.
+    failure: Option<std::io::Error>,
 }
 
 impl Printer {
@@ -105,15 +109,22 @@ impl Printer {
             ReplayTable::Network => Table::Network1s,
             ReplayTable::Application => Table::Application1s,
         };
-        Self { table, out: BufWriter::new(std::io::stdout()), lines: String::new() }
+        let out = BufWriter::new(std::io::stdout());
+        Self { table, out, lines: String::new(), failure: None }
     }
 
-    fn print(&mut self, batches: &[Batch]) -> std::io::Result<()> {
-        for batch in batches.iter().filter(|batch| batch.table == self.table) {
-            self.lines.clear();
-            schema::json::write_lines(batch, &mut self.lines);
-            self.out.write_all(self.lines.as_bytes())?;
+    fn print(&mut self, batch: &Batch) {
+        if batch.table != self.table || self.failure.is_some() {
+            return;
         }
-        Ok(())
+        self.lines.clear();
+        schema::json::write_lines(batch, &mut self.lines);
+        self.failure = self.out.write_all(self.lines.as_bytes()).err();
+    }
+
+    fn flush(&mut self) {
+        if self.failure.is_none() {
+            self.failure = self.out.flush().err();
+        }
     }
 }

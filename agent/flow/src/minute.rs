@@ -32,6 +32,8 @@ pub struct FlowReport {
     pub is_new_flow: bool,
     /// How the flow ended; a forced report when it did not.
     pub close_type: CloseType,
+    /// Whether nothing more comes of the flow.
+    pub is_last: bool,
     /// What was counted in the period.
     pub counters: Counters,
     /// Packets from the client since the flow began.

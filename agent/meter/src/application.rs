@@ -21,6 +21,12 @@ pub struct ApplicationKey {
     pub endpoint: Text,
 }
 
+impl From<&ApplicationKey> for ApplicationKey {
+    fn from(key: &ApplicationKey) -> Self {
+        key.clone()
+    }
+}
+
 /// Sums of requests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApplicationSum {

@@ -1,5 +1,6 @@
 //! Between whom something was measured: the key that all documents share.
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use schema::{ObservationPoint, SignalSource, Text, TunnelType};
@@ -14,7 +15,7 @@ pub struct Process {
 }
 
 /// Client, server and where on the path they were observed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Edge {
     /// Address of the client.
     pub client_ip: IpAddr,
@@ -36,6 +37,30 @@ pub struct Edge {
     pub client: Process,
     /// Process of the server.
     pub server: Process,
+}
+
+impl Hash for Edge {
+    /// A few numbers: names of processes are known by their ids. It is done for every second of
+    /// every flow.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match (self.client_ip, self.server_ip) {
+            (IpAddr::V4(client), IpAddr::V4(server)) => {
+                state.write_u64(u64::from(client.to_bits()) << 32 | u64::from(server.to_bits()));
+            }
+            (client, server) => {
+                for ip in [client, server] {
+                    match ip {
+                        IpAddr::V4(ip) => state.write_u32(ip.to_bits()),
+                        IpAddr::V6(ip) => state.write_u128(ip.to_bits()),
+                    }
+                }
+            }
+        }
+        let kinds = [self.protocol, self.signal_source.id(), self.point.id(), self.tunnel.id()];
+        state.write_u64(u64::from(u32::from_le_bytes(kinds)) << 16 | u64::from(self.server_port));
+        state.write_u64(u64::from(self.client.id) << 32 | u64::from(self.server.id));
+        state.write_u32(self.nic);
+    }
 }
 
 /// Addresses as the store has them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flow::FlowTick;
 use l7::Stat;
 use schema::{Batch, SignalSource, Table};
 
@@ -29,15 +30,15 @@ impl Meter {
             endpoint: stat.endpoint.clone(),
         };
         let second = stat.time_ns / NS_A_SECOND;
-        self.applications.sum(second, key).count(stat, direction_score);
+        self.applications.sum(second, &key).count(stat, direction_score);
         if edge.signal_source == SignalSource::Packet {
-            self.networks.sum(second, NetworkKey { edge: Arc::clone(edge) }).requests.count(stat);
+            self.networks.sum(second, &**edge).requests.count(stat);
         }
     }
 
-    /// Adds what a flow did in the second that begins at `second` (since the Unix epoch).
-    pub fn on_flow(&mut self, edge: &Arc<Edge>, second: u64, sum: &NetworkSum) {
-        self.networks.sum(second, NetworkKey { edge: Arc::clone(edge) }).join(sum);
+    /// Adds a second of a flow.
+    pub fn on_tick(&mut self, edge: &Edge, tick: &FlowTick) {
+        self.networks.sum(tick.time_s, edge).add(tick);
     }
 
     /// Number of documents that are open.
@@ -46,7 +47,7 @@ impl Meter {
     }
 
     /// Gives out the seconds and minutes that ended at or before `second` (since the Unix epoch).
-    pub fn finish(&mut self, second: u64, out: &mut Vec<Batch>) {
+    pub fn finish(&mut self, second: u64, out: &mut impl FnMut(Batch)) {
         let documents = self.applications.finish_seconds(second);
         push_applications(&documents, Table::ApplicationMap1s, Table::Application1s, out);
         let documents = self.applications.finish_minutes(second);
@@ -58,7 +59,7 @@ impl Meter {
     }
 
     /// Gives out everything, whether ended or not.
-    pub fn finish_all(&mut self, out: &mut Vec<Batch>) {
+    pub fn finish_all(&mut self, out: &mut impl FnMut(Batch)) {
         self.finish(u64::MAX - 1, out);
     }
 }
@@ -67,21 +68,21 @@ fn push_applications(
     documents: &[Document<ApplicationKey, ApplicationSum>],
     map: Table,
     single: Table,
-    out: &mut Vec<Batch>,
+    out: &mut impl FnMut(Batch),
 ) {
     if documents.is_empty() {
         return;
     }
     let rows: Vec<_> = documents.iter().map(application::map_row).collect();
-    out.push(Batch::new(map, &rows));
+    out(Batch::new(map, &rows));
     let rows: Vec<_> = singles(documents).iter().map(application::single_row).collect();
-    out.push(Batch::new(single, &rows));
+    out(Batch::new(single, &rows));
 }
 
 fn push_networks(
     documents: &[Document<NetworkKey, NetworkSum>],
     period: Period,
-    out: &mut Vec<Batch>,
+    out: &mut impl FnMut(Batch),
 ) {
     if documents.is_empty() {
         return;
@@ -91,9 +92,9 @@ fn push_networks(
         Period::Minute => (Table::NetworkMap1m, Table::Network1m),
     };
     let rows: Vec<_> = documents.iter().map(|d| network::map_row(d, period)).collect();
-    out.push(Batch::new(map, &rows));
+    out(Batch::new(map, &rows));
     let rows: Vec<_> = singles(documents).iter().map(|d| network::single_row(d, period)).collect();
-    out.push(Batch::new(single, &rows));
+    out(Batch::new(single, &rows));
 }
 
 /// The single-end documents of edge documents: joined over the other ends.

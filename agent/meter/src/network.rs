@@ -1,7 +1,9 @@
 //! Network metrics: sums of what flows did, and their rows.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
+use flow::{Delay, FlowTick};
 use schema::{CloseType, SignalSource, Text, network, network_map};
 
 use crate::edge::{Addresses, Edge};
@@ -14,6 +16,18 @@ use crate::window::{Document, Sum};
 pub struct NetworkKey {
     /// Between whom.
     pub edge: Arc<Edge>,
+}
+
+impl Borrow<Edge> for NetworkKey {
+    fn borrow(&self) -> &Edge {
+        &self.edge
+    }
+}
+
+impl From<&Edge> for NetworkKey {
+    fn from(edge: &Edge) -> Self {
+        Self { edge: Arc::new(edge.clone()) }
+    }
 }
 
 /// Key of a `network` document.
@@ -52,6 +66,14 @@ impl Latency {
     /// One sample; 0 means that there is none.
     pub fn of(sample_us: u32) -> Self {
         Self { sum_us: sample_us.into(), count: u64::from(sample_us > 0), max_us: sample_us }
+    }
+
+    fn add(&mut self, delay: &Delay) {
+        if delay.count > 0 {
+            self.sum_us += delay.sum_us();
+            self.count += u64::from(delay.count);
+            self.max_us = self.max_us.max(delay.max_us);
+        }
     }
 
     /// Adds the samples of `other`.
@@ -135,8 +157,43 @@ pub struct NetworkSum {
 }
 
 impl NetworkSum {
-    /// Counts the end of a flow.
-    pub fn count_close(&mut self, close: CloseType) {
+    /// Adds a second of a flow.
+    pub fn add(&mut self, tick: &FlowTick) {
+        let c = &tick.counters;
+        let (tx, rx) = (&mut self.tx, &mut self.rx);
+        tx.packets += c.packet_tx;
+        rx.packets += c.packet_rx;
+        tx.bytes += c.byte_tx;
+        rx.bytes += c.byte_rx;
+        tx.l3_bytes += c.l3_byte_tx;
+        rx.l3_bytes += c.l3_byte_rx;
+        tx.l4_bytes += c.l4_byte_tx;
+        rx.l4_bytes += c.l4_byte_rx;
+        tx.retrans += u64::from(c.retrans_tx);
+        rx.retrans += u64::from(c.retrans_rx);
+        tx.ooo += u64::from(c.ooo_tx);
+        rx.ooo += u64::from(c.ooo_rx);
+        tx.zero_win += u64::from(c.zero_win_tx);
+        rx.zero_win += u64::from(c.zero_win_rx);
+        self.new_flow += u64::from(tick.is_new);
+        self.flow_load_second += 1;
+        self.flow_load_minute += u64::from(tick.is_first_of_minute);
+        self.syn_count += c.syn_count;
+        self.synack_count += c.synack_count;
+        self.retrans_syn += c.retrans_syn;
+        self.retrans_synack += c.retrans_synack;
+        self.rtt.add(&c.rtt);
+        self.rtt_client.add(&c.rtt_client);
+        self.rtt_server.add(&c.rtt_server);
+        self.srt.add(&c.srt);
+        self.art.add(&c.art);
+        self.cit.add(&c.cit);
+        if let Some(close) = tick.close {
+            self.count_close(close);
+        }
+    }
+
+    fn count_close(&mut self, close: CloseType) {
         self.closed_flow += 1;
         if let Some(count) = self.closed.get_mut(usize::from(close.id())) {
             *count += 1;

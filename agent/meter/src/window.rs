@@ -4,8 +4,12 @@
 //! after its period was given out opens that period again: rows of the store add up, so nothing
 //! is lost by being late.
 
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::hash::Hash;
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 
 const SECONDS_A_MINUTE: u64 = 60;
 
@@ -31,23 +35,34 @@ pub struct Document<K, S> {
 pub struct Windows<K, S> {
     seconds: BTreeMap<u64, HashMap<K, S>>,
     minutes: BTreeMap<u64, HashMap<K, S>>,
+    open: usize,
 }
 
 impl<K, S> Default for Windows<K, S> {
     fn default() -> Self {
-        Self { seconds: BTreeMap::new(), minutes: BTreeMap::new() }
+        Self { seconds: BTreeMap::new(), minutes: BTreeMap::new(), open: 0 }
     }
 }
 
 impl<K: Clone + Eq + Hash + Ord, S: Sum> Windows<K, S> {
     /// The sum of `key` in `second`, to be added to.
-    pub fn sum(&mut self, second: u64, key: K) -> &mut S {
-        self.seconds.entry(second).or_default().entry(key).or_default()
+    pub fn sum<Q>(&mut self, second: u64, key: &Q) -> &mut S
+    where
+        K: Borrow<Q> + for<'a> From<&'a Q>,
+        Q: Eq + Hash,
+    {
+        match self.seconds.entry(second).or_default().entry_ref(key) {
+            EntryRef::Occupied(entry) => entry.into_mut(),
+            EntryRef::Vacant(entry) => {
+                self.open += 1;
+                entry.insert_with_key(K::from(key), S::default())
+            }
+        }
     }
 
     /// Number of documents that are open.
     pub fn len(&self) -> usize {
-        self.seconds.values().chain(self.minutes.values()).map(HashMap::len).sum()
+        self.open
     }
 
     /// Finishes every second before `second`, and joins them into their minutes.
@@ -55,12 +70,16 @@ impl<K: Clone + Eq + Hash + Ord, S: Sum> Windows<K, S> {
         let open = self.seconds.split_off(&second);
         let finished = std::mem::replace(&mut self.seconds, open);
         for (start_s, sums) in &finished {
+            self.open -= sums.len();
             let minute = start_s - start_s % SECONDS_A_MINUTE;
             let minute = self.minutes.entry(minute).or_default();
             for (key, sum) in sums {
                 match minute.get_mut(key) {
                     Some(joined) => joined.join(sum),
-                    None => _ = minute.insert(key.clone(), sum.clone()),
+                    None => {
+                        self.open += 1;
+                        minute.insert(key.clone(), sum.clone());
+                    }
                 }
             }
         }
@@ -71,7 +90,9 @@ impl<K: Clone + Eq + Hash + Ord, S: Sum> Windows<K, S> {
     pub fn finish_minutes(&mut self, second: u64) -> Vec<Document<K, S>> {
         let first_open = (second + 1).saturating_sub(SECONDS_A_MINUTE);
         let open = self.minutes.split_off(&first_open);
-        documents(std::mem::replace(&mut self.minutes, open))
+        let finished = std::mem::replace(&mut self.minutes, open);
+        self.open -= finished.values().map(HashMap::len).sum::<usize>();
+        documents(finished)
     }
 }
 
@@ -92,22 +113,31 @@ mod tests {
     #[derive(Clone, Debug, Default, PartialEq)]
     struct Count(u64);
 
+    #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    struct Name(&'static str);
+
+    impl From<&Name> for Name {
+        fn from(name: &Name) -> Self {
+            name.clone()
+        }
+    }
+
     impl Sum for Count {
         fn join(&mut self, other: &Self) {
             self.0 += other.0;
         }
     }
 
-    fn flat(documents: Vec<Document<&'static str, Count>>) -> Vec<(u64, &'static str, u64)> {
-        documents.into_iter().map(|d| (d.start_s, d.key, d.sum.0)).collect()
+    fn flat(documents: Vec<Document<Name, Count>>) -> Vec<(u64, &'static str, u64)> {
+        documents.into_iter().map(|d| (d.start_s, d.key.0, d.sum.0)).collect()
     }
 
     #[test]
     fn seconds_end_first_and_add_up_to_their_minute() {
-        let mut windows: Windows<&str, Count> = Windows::default();
+        let mut windows: Windows<Name, Count> = Windows::default();
         for second in [118, 119, 120, 121] {
-            windows.sum(second, "b").0 += 1;
-            windows.sum(second, "a").0 += 10;
+            windows.sum(second, &Name("b")).0 += 1;
+            windows.sum(second, &Name("a")).0 += 10;
         }
         let seconds = flat(windows.finish_seconds(121));
         assert_eq!(seconds[..3], [(118, "a", 10), (118, "b", 1), (119, "a", 10)]);
@@ -121,10 +151,10 @@ mod tests {
 
     #[test]
     fn a_late_value_opens_its_second_again() {
-        let mut windows: Windows<&str, Count> = Windows::default();
-        windows.sum(10, "a").0 += 1;
+        let mut windows: Windows<Name, Count> = Windows::default();
+        windows.sum(10, &Name("a")).0 += 1;
         assert_eq!(flat(windows.finish_seconds(12)), [(10, "a", 1)]);
-        windows.sum(10, "a").0 += 1;
+        windows.sum(10, &Name("a")).0 += 1;
         assert_eq!(flat(windows.finish_seconds(13)), [(10, "a", 1)]);
         assert_eq!(flat(windows.finish_minutes(60)), [(0, "a", 2)]);
     }

@@ -140,14 +140,14 @@ impl Shard {
             }
             if last_tick.elapsed() >= TICK {
                 last_tick = Instant::now();
-                shared.submit(self.pipeline.tick(now_ns()));
+                self.pipeline.tick(now_ns());
                 self.tell(shared);
             }
         }
         if let Err(error) = self.drain() {
             self.fail(shared, &error);
         }
-        shared.submit(self.pipeline.finish(now_ns(), End::OfAgent));
+        self.pipeline.finish(now_ns(), End::OfAgent);
         self.tell(shared);
     }
 

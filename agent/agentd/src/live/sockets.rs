@@ -108,14 +108,14 @@ fn watch(shared: &Shared, mut source: BpfSource) {
             last_tick = Instant::now();
             let now_ns = now_ns();
             let second = (now_ns / 1_000_000_000).saturating_sub(METRICS_DELAY_S);
-            shared.submit(pipeline.tick(now_ns, second));
+            pipeline.tick(now_ns, second);
             losses.join(&pipeline.take_losses());
             tell(shared, &source, &pipeline, &losses);
         }
     }
     source.detach();
     source.drain(&mut |event| pipeline.on_event(&event));
-    shared.submit(pipeline.finish(now_ns()));
+    pipeline.finish(now_ns());
     losses.join(&pipeline.take_losses());
     tell(shared, &source, &pipeline, &losses);
 }

@@ -133,6 +133,12 @@ impl Owners {
         route.map_or(bound, |address| address.ip())
     }
 
+    /// Whether owners are looked up and either address is of this host.
+    pub fn has_end_of(&self, client: IpAddr, server: IpAddr) -> bool {
+        let is_here = |ip: IpAddr| ip.is_loopback() || self.addresses.contains(&ip);
+        self.table.is_some() && (is_here(client) || is_here(server))
+    }
+
     fn is_here(&self, end: SocketAddr) -> bool {
         end.ip().is_loopback() || self.addresses.contains(&end.ip())
     }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use l7::{Conversation, ConversationContext, Direction, Origin, Output, Segment, Shared};
 use metadata::{Connection, Owner};
-use schema::{Batch, Drop, ObservationPoint, SignalSource, TunnelType};
+use schema::{Drop, ObservationPoint, SignalSource, TunnelType};
 use source::bpf::{self, Data, Event, ProcessChange, SocketChange, SocketRole, Transport};
 
 use super::packets::Load;
@@ -91,7 +91,7 @@ impl SocketPipeline {
 
     /// To be called several times a second: what waited long enough goes on, what is silent for
     /// too long is forgotten, and all rows come out.
-    pub fn tick(&mut self, now_ns: u64, second: u64) -> Vec<Batch> {
+    pub fn tick(&mut self, now_ns: u64, second: u64) {
         let mut ended: Vec<Key> = Vec::new();
         let (closed, exited) = (std::mem::take(&mut self.closed), std::mem::take(&mut self.exited));
         for (key, followed) in &mut self.conversations {
@@ -114,17 +114,17 @@ impl SocketPipeline {
         for (reason, count) in self.shared.take_drops() {
             self.losses.add(reason, count);
         }
-        self.stage.flush(now_ns, second)
+        self.stage.flush(now_ns, second);
     }
 
     /// Ends every conversation and gives out what there is.
-    pub fn finish(&mut self, now_ns: u64) -> Vec<Batch> {
+    pub fn finish(&mut self, now_ns: u64) {
         let mut keys: Vec<Key> = self.conversations.keys().copied().collect();
         keys.sort_unstable();
         for key in keys {
             self.end(key, now_ns);
         }
-        self.stage.finish()
+        self.stage.finish();
     }
 
     /// What it holds now.

@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+use flow::FlowTick;
 use l7::{Output, Record, Stat};
-use meter::Meter;
+use meter::{Edge, Meter};
 use schema::{Batch, Table, l4_flow_log, l7_flow_log};
 
 use super::l7_rows;
@@ -21,6 +22,11 @@ const WAITING_MAX: usize = 65_536;
 const TURNS_MAX: u8 = 6;
 /// Rows of one batch.
 const BATCH_ROWS: usize = 4_096;
+/// Documents open at once. Beyond, all are given out as they stand: documents of a period add up.
+const DOCUMENTS_MAX: usize = 65_536;
+
+/// Takes finished batches; must not wait.
+pub type Outlet = Box<dyn FnMut(Batch)>;
 
 #[derive(Debug)]
 enum Found {
@@ -37,22 +43,21 @@ struct Waiting {
     found: Found,
 }
 
-/// The last stage of a pipeline.
-#[derive(Debug)]
+/// The last stage of a pipeline. A batch goes out as soon as it is full, so that a million flows
+/// that end at once need no memory for a million rows.
 pub struct Stage {
     settle_ns: u64,
     owners: Owners,
     waiting: VecDeque<Waiting>,
-    /// Metrics of this pipeline.
-    pub meter: Meter,
+    meter: Meter,
     requests: Vec<l7_flow_log::Row>,
     flows: Vec<l4_flow_log::Row>,
-    batches: Vec<Batch>,
+    outlet: Outlet,
 }
 
 impl Stage {
     /// With nothing waiting. `settle_ns` 0 gives everything on at once.
-    pub fn new(owners: Owners, settle_ns: u64) -> Self {
+    pub fn new(owners: Owners, settle_ns: u64, outlet: Outlet) -> Self {
         Self {
             settle_ns,
             owners,
@@ -60,8 +65,14 @@ impl Stage {
             meter: Meter::default(),
             requests: Vec::new(),
             flows: Vec::new(),
-            batches: Vec::new(),
+            outlet,
         }
+    }
+
+    /// Adds a second of a flow to the metrics.
+    pub fn meter(&mut self, edge: &Edge, tick: &FlowTick) {
+        self.meter.on_tick(edge, tick);
+        self.bound_documents();
     }
 
     /// Takes what a conversation yielded at `now_ns`, and empties it.
@@ -96,20 +107,25 @@ impl Stage {
         }
     }
 
-    /// Gives on everything and closes all rows into batches; documents that ended at or before
-    /// `second` too.
-    pub fn flush(&mut self, now_ns: u64, second: u64) -> Vec<Batch> {
+    /// Gives on what has waited long enough and closes all rows into batches; documents that ended
+    /// at or before `second` too.
+    pub fn flush(&mut self, now_ns: u64, second: u64) {
         self.advance(now_ns);
         self.cut_requests();
         self.cut_flows();
-        self.meter.finish(second, &mut self.batches);
-        std::mem::take(&mut self.batches)
+        self.meter.finish(second, &mut self.outlet);
     }
 
     /// Ends: nothing waits any longer.
-    pub fn finish(&mut self) -> Vec<Batch> {
+    pub fn finish(&mut self) {
         self.advance(u64::MAX);
-        self.flush(u64::MAX, u64::MAX - 1)
+        self.flush(u64::MAX, u64::MAX - 1);
+    }
+
+    fn bound_documents(&mut self) {
+        if self.meter.open_documents() > DOCUMENTS_MAX {
+            self.meter.finish_all(&mut self.outlet);
+        }
     }
 
     fn wait(&mut self, ready_ns: u64, seen: &Rc<Seen>, found: Found) {
@@ -133,7 +149,10 @@ impl Stage {
             return;
         }
         match found {
-            Found::Stat(stat) => self.meter.on_stat(&edge, seen.direction_score, &stat),
+            Found::Stat(stat) => {
+                self.meter.on_stat(&edge, seen.direction_score, &stat);
+                self.bound_documents();
+            }
             Found::Record(record) => {
                 self.requests.push(l7_rows::row(&seen, &edge, *record));
                 if self.requests.len() >= BATCH_ROWS {
@@ -145,14 +164,14 @@ impl Stage {
 
     fn cut_requests(&mut self) {
         if !self.requests.is_empty() {
-            self.batches.push(Batch::new(Table::L7FlowLog, &self.requests));
+            (self.outlet)(Batch::new(Table::L7FlowLog, &self.requests));
             self.requests.clear();
         }
     }
 
     fn cut_flows(&mut self) {
         if !self.flows.is_empty() {
-            self.batches.push(Batch::new(Table::L4FlowLog, &self.flows));
+            (self.outlet)(Batch::new(Table::L4FlowLog, &self.flows));
             self.flows.clear();
         }
     }
@@ -160,6 +179,7 @@ impl Stage {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
     use std::sync::Arc;
 
     use metadata::{Connection, Owner, SocketTable};
@@ -186,26 +206,32 @@ mod tests {
         })
     }
 
-    fn stage(table: &Arc<SocketTable>) -> Stage {
+    /// A stage with one record that waits, and what comes out of it.
+    fn stage(table: &Arc<SocketTable>) -> (Stage, Rc<RefCell<Vec<Batch>>>) {
         let owners = Owners { table: Some(Arc::clone(table)), ..Owners::default() };
-        let mut stage = Stage::new(owners, SETTLE_NS);
+        let batches = Rc::new(RefCell::new(Vec::new()));
+        let outlet = Rc::clone(&batches);
+        let push = move |batch| outlet.borrow_mut().push(batch);
+        let mut stage = Stage::new(owners, SETTLE_NS, Box::new(push));
         let mut output = Output::default();
         output.records.push(Record::new(L7Protocol::Http));
         stage.take(0, &seen(), &mut output);
-        stage
+        (stage, batches)
     }
 
     #[test]
     fn a_row_waits_for_owners_that_are_told_late() {
         let table = Arc::new(SocketTable::new(16));
-        let mut stage = stage(&table);
-        assert!(stage.flush(SETTLE_NS, 0).is_empty(), "nobody is known yet");
+        let (mut stage, batches) = stage(&table);
+        stage.flush(SETTLE_NS, 0);
+        assert!(batches.borrow().is_empty(), "nobody is known yet");
         let (client, server) = (seen().client, seen().server);
         let owner = |name: &str| Owner { tgid: 7, name: name.into() };
         table.insert(Connection { protocol: 6, local: client, remote: server }, owner("curl"));
         table.insert(Connection { protocol: 6, local: server, remote: client }, owner("nginx"));
         // The look-up before is remembered for a tenth of a second.
-        let batches = stage.flush(200_000_000, 0);
+        stage.flush(200_000_000, 0);
+        let batches = batches.borrow();
         assert_eq!(batches.iter().map(|batch| batch.rows).sum::<usize>(), 1);
         let mut text = String::new();
         schema::json::write_lines(&batches[0], &mut text);
@@ -218,12 +244,18 @@ mod tests {
     #[test]
     fn a_row_goes_on_without_owners_after_a_while_and_at_the_end() {
         let table = Arc::new(SocketTable::new(16));
-        let rows = |batches: Vec<Batch>| batches.iter().map(|batch| batch.rows).sum::<usize>();
-        let mut waiting = stage(&table);
+        let rows = |batches: &RefCell<Vec<Batch>>| -> usize {
+            batches.borrow().iter().map(|batch| batch.rows).sum()
+        };
+        let (mut waiting, batches) = stage(&table);
         for turn in 1..=u64::from(TURNS_MAX) {
-            assert_eq!(rows(waiting.flush(SETTLE_NS * turn, 0)), 0, "turn {turn}");
+            waiting.flush(SETTLE_NS * turn, 0);
+            assert_eq!(rows(&batches), 0, "turn {turn}");
         }
-        assert_eq!(rows(waiting.flush(SETTLE_NS * (u64::from(TURNS_MAX) + 1), 0)), 1);
-        assert_eq!(rows(stage(&table).finish()), 1, "nothing is lost at the end");
+        waiting.flush(SETTLE_NS * (u64::from(TURNS_MAX) + 1), 0);
+        assert_eq!(rows(&batches), 1);
+        let (mut ending, batches) = stage(&table);
+        ending.finish();
+        assert_eq!(rows(&batches), 1, "nothing is lost at the end");
     }
 }

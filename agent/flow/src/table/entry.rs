@@ -422,6 +422,7 @@ impl Flow {
             end_ns: end_ns.max(start_ns),
             is_new_flow: self.is_new_in_minute,
             close_type: close.unwrap_or(CloseType::ForcedReport),
+            is_last: close.is_some(),
             counters: self.minute.counters(parts),
             total_packet_tx: client.packets,
             total_packet_rx: server.packets,
