@@ -125,7 +125,7 @@ impl World {
 
     fn packet(&mut self, link: LinkType, frame: &[u8]) {
         let Ok(packet) = wire::parse(link, frame, 0, &DecapConfig::all()) else { return };
-        let nic = u32::from(frame.len() % 5 == 0);
+        let nic = u32::from(frame.len().is_multiple_of(5));
         let update = self.table.on_packet(self.now_ns, nic, &packet, &mut self.kept);
         self.take_ticks();
         self.last = update;

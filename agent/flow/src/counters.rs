@@ -67,6 +67,37 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Adds what was counted in another period.
+    pub fn merge(&mut self, other: &Self) {
+        self.packet_tx += other.packet_tx;
+        self.packet_rx += other.packet_rx;
+        self.byte_tx += other.byte_tx;
+        self.byte_rx += other.byte_rx;
+        self.l3_byte_tx += other.l3_byte_tx;
+        self.l3_byte_rx += other.l3_byte_rx;
+        self.l4_byte_tx += other.l4_byte_tx;
+        self.l4_byte_rx += other.l4_byte_rx;
+        self.tcp_flags_tx |= other.tcp_flags_tx;
+        self.tcp_flags_rx |= other.tcp_flags_rx;
+        self.syn_count += other.syn_count;
+        self.synack_count += other.synack_count;
+        self.retrans_syn += other.retrans_syn;
+        self.retrans_synack += other.retrans_synack;
+        self.fin_count += other.fin_count;
+        self.retrans_tx += other.retrans_tx;
+        self.retrans_rx += other.retrans_rx;
+        self.zero_win_tx += other.zero_win_tx;
+        self.zero_win_rx += other.zero_win_rx;
+        self.ooo_tx += other.ooo_tx;
+        self.ooo_rx += other.ooo_rx;
+        self.rtt.merge(&other.rtt);
+        self.rtt_client.merge(&other.rtt_client);
+        self.rtt_server.merge(&other.rtt_server);
+        self.srt.merge(&other.srt);
+        self.art.merge(&other.art);
+        self.cit.merge(&other.cit);
+    }
+
     /// Packets both ways.
     pub fn packets(&self) -> u64 {
         self.packet_tx + self.packet_rx
