@@ -90,6 +90,12 @@ int raw_exec(struct raw_exec_ctx *ctx)
 	return on_exec(ctx->program->filename);
 }
 
+SEC("tp_btf/task_newtask")
+int raw_fork(struct raw_fork_ctx *ctx)
+{
+	return on_fork(ctx->task->pid, ctx->clone_flags);
+}
+
 SEC("tp_btf/sched_process_exit")
 int raw_end(void *ctx __attribute__((unused)))
 {
@@ -294,4 +300,10 @@ SEC("tracepoint/sched/sched_process_exit")
 int process_exit(void *ctx __attribute__((unused)))
 {
 	return on_exit();
+}
+
+SEC("tracepoint/task/task_newtask")
+int process_fork(struct fork_ctx *ctx)
+{
+	return on_fork(ctx->pid, ctx->clone_flags);
 }

@@ -10,7 +10,7 @@
 
 #include "limits.h"
 
-#define DF_ABI_VERSION 1
+#define DF_ABI_VERSION 2
 
 typedef unsigned char df_u8;
 typedef unsigned short df_u16;
@@ -23,8 +23,9 @@ enum df_event_kind {
 	DF_EVENT_CONNECT = 2, /* struct df_socket */
 	DF_EVENT_ACCEPT = 3,  /* struct df_socket */
 	DF_EVENT_CLOSE = 4,   /* struct df_socket */
-	DF_EVENT_EXEC = 5,    /* struct df_process, then path_bytes bytes */
+	DF_EVENT_EXEC = 5,    /* struct df_exec, then path_bytes bytes */
 	DF_EVENT_EXIT = 6,    /* struct df_process */
+	DF_EVENT_FORK = 7,    /* struct df_process */
 };
 
 /* Where a record was made. Ids are never reused. */
@@ -45,6 +46,7 @@ enum df_hook {
 	DF_HOOK_CLOSE = 14,
 	DF_HOOK_EXEC = 15,
 	DF_HOOK_EXIT = 16,
+	DF_HOOK_FORK = 17,
 };
 
 enum df_direction {
@@ -110,15 +112,20 @@ struct df_socket {
 	struct df_tuple tuple;
 	df_u64 socket_id;
 	df_s32 result; /* of the system call: 0 or a descriptor, or -errno (-EINPROGRESS) */
-	df_u32 pad;
+	df_u32 netns;  /* inode number of the socket's network namespace; 0: not known */
 };
 
 struct df_process {
-	struct df_event event;
+	struct df_event event; /* FORK: tgid and tid are the child's, comm is the parent's */
 	df_u32 parent_tgid;
-	df_s32 exit_code; /* as of wait(2); EXEC: 0 */
-	df_u32 path_bytes; /* bytes of the executable's path that follow */
-	df_u32 pad;
+	df_s32 exit_code; /* as of wait(2); EXEC, FORK: 0 */
+	df_u32 netns;      /* EXEC: inode number of the network namespace; else 0 */
+	df_u32 path_bytes; /* EXEC: bytes of the executable's path that follow */
+};
+
+struct df_exec {
+	struct df_process process;
+	char cgroup[DF_CGROUP_BYTES]; /* name with room for a container's id; empty: none */
 };
 
 _Static_assert(sizeof(struct df_event) == 40, "df_event");
@@ -126,3 +133,4 @@ _Static_assert(sizeof(struct df_tuple) == 40, "df_tuple");
 _Static_assert(sizeof(struct df_data) == 128, "df_data");
 _Static_assert(sizeof(struct df_socket) == 96, "df_socket");
 _Static_assert(sizeof(struct df_process) == 56, "df_process");
+_Static_assert(sizeof(struct df_exec) == 152, "df_exec");

@@ -4,6 +4,7 @@
 
 #define DF_COMM_BYTES 16 /* TASK_COMM_LEN of the kernel; longer names are cut by the kernel */
 #define DF_ADDR_BYTES 16 /* an IPv6 address; IPv4 fills the first four bytes */
+#define DF_CGROUP_BYTES 96 /* cri-containerd-<64 digits>.scope and the like, with the final 0 */
 #define DF_PATH_BYTES 256 /* a longer executable path is cut, the end is lost */
 
 /* Payload bytes in one ring record. A longer system call makes several records in order. */

@@ -32,6 +32,39 @@ struct signal_struct {
 	struct atomic_value live;
 };
 
+struct ns_common {
+	unsigned int inum;
+};
+
+struct net {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct net *net_ns;
+};
+
+struct kernfs_node {
+	const char *name;
+};
+
+struct cgroup;
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+	struct cgroup_subsys_state *parent;
+};
+
+struct cgroup {
+	struct cgroup_subsys_state self;
+	struct kernfs_node *kn;
+};
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[1]; /* as many as the kernel has controllers */
+	struct cgroup *dfl_cgrp;
+};
+
 struct thread_info {
 	unsigned long flags;
 };
@@ -47,6 +80,8 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	struct css_set *cgroups;
+	struct nsproxy *nsproxy;
 	char comm[DF_COMM_BYTES];
 	int pid;
 	int tgid;
@@ -113,6 +148,10 @@ struct in6_addr {
 	u8 bytes[16];
 };
 
+struct possible_net {
+	struct net *net;
+};
+
 struct sock_common {
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;
@@ -122,6 +161,7 @@ struct sock_common {
 	u8 skc_state;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
+	struct possible_net skc_net;
 };
 
 struct sock {
@@ -214,6 +254,8 @@ struct raw_exit_ctx {
 
 #define FIELD_OFFSET(type, field) \
 	__builtin_preserve_field_info(((type *)0)->field, 0 /* BPF_FIELD_BYTE_OFFSET */)
+#define FIELD_BYTES(type, field) \
+	__builtin_preserve_field_info(((type *)0)->field, 1 /* BPF_FIELD_BYTE_SIZE */)
 #define FIELD_EXISTS(type, field) \
 	__builtin_preserve_field_info(((type *)0)->field, 2 /* BPF_FIELD_EXISTS */)
 

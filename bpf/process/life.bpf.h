@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The life of a process: exec, exit. */
+/* The life of a process: fork, exec, exit. */
 #pragma once
 
 #include "../abi/event.h"
 #include "../lib/kernel.bpf.h"
 #include "../maps/events.bpf.h"
 #include "../maps/threads.bpf.h"
+#include "../maps/work.bpf.h"
 #include "../socket/call.bpf.h"
+#include "container.bpf.h"
 
 /* Fields of the tracepoint sched:sched_process_exec, unchanged since 3.4. */
 struct exec_ctx {
@@ -23,10 +25,29 @@ struct raw_exec_ctx {
 	struct linux_binprm *program;
 };
 
+/* Fields of the tracepoint task:task_newtask, unchanged since 3.4. */
+struct fork_ctx {
+	u64 opening;
+	s32 pid;
+	char comm[DF_COMM_BYTES];
+	u64 clone_flags;
+};
+
+/* Arguments of the same as a raw tracepoint with BTF. */
+struct raw_fork_ctx {
+	struct task_struct *task;
+	u64 clone_flags;
+};
+
+/* A thread, not a process. */
+#define CLONE_THREAD 0x00010000
+
 struct exec_record {
-	struct df_process process;
+	struct df_exec exec;
 	char path[DF_PATH_BYTES];
 };
+
+_Static_assert(sizeof(struct exec_record) <= sizeof(((struct work *)0)->payload), "exec_record");
 
 static __always_inline void fill_process(struct df_process *process, enum df_event_kind kind,
 					 enum df_hook hook, u64 pid_tgid)
@@ -42,22 +63,58 @@ static __always_inline void fill_process(struct df_process *process, enum df_eve
 	process->parent_tgid = parent_tgid;
 }
 
+/*
+ * A process begins to run a program. Tells its container and network namespace, which it keeps for
+ * life, but for programs like those that make containers.
+ */
 static __always_inline int on_exec(const void *path)
 {
-	struct exec_record record = {};
+	struct task_struct *task = (void *)bpf_get_current_task();
 	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct work *work = work_here();
+	struct nsproxy *spaces = NULL;
+	struct exec_record *record;
+	struct net *net = NULL;
 	u32 bytes;
 
 	thread_renew((u32)pid_tgid);
-	fill_process(&record.process, DF_EVENT_EXEC, DF_HOOK_EXEC, pid_tgid);
-	bytes = bpf_probe_read_kernel_str(record.path, sizeof(record.path), path);
+	if (!work)
+		return 0;
+	record = (void *)work->payload;
+	fill_process(&record->exec.process, DF_EVENT_EXEC, DF_HOOK_EXEC, pid_tgid);
+	record->exec.process.exit_code = 0;
+	record->exec.process.netns = 0;
+	READ_FIELD(&spaces, task, nsproxy);
+	READ_FIELD(&net, spaces, net_ns);
+	READ_FIELD(&record->exec.process.netns, net, ns.inum);
+	read_container(record->exec.cgroup);
+	bytes = bpf_probe_read_kernel_str(record->path, sizeof(record->path), path);
 	/* The count has the final 0 in it; a failure is negative. */
 	bytes -= 1;
 	opaque(bytes);
 	if (bytes >= DF_PATH_BYTES)
 		bytes = 0;
-	record.process.path_bytes = bytes;
-	emit(&record, sizeof(record.process) + bytes, wakeup_flags());
+	record->exec.process.path_bytes = bytes;
+	emit(record, sizeof(record->exec) + bytes, wakeup_flags());
+	return 0;
+}
+
+/*
+ * A process begins as a copy of the current one, in whose container and namespaces it is: it may
+ * never run a program of its own, and be gone before user space can look.
+ */
+static __always_inline int on_fork(u32 child, u64 clone_flags)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+	struct df_process record = {};
+
+	if (clone_flags & CLONE_THREAD)
+		return 0;
+	fill_event(&record.event, DF_EVENT_FORK, DF_HOOK_FORK, (u64)child << 32 | child, -1,
+		   bpf_ktime_get_ns());
+	read_name(record.event.comm);
+	record.parent_tgid = pid_tgid >> 32;
+	emit(&record, sizeof(record), wakeup_flags());
 	return 0;
 }
 

@@ -12,6 +12,7 @@ mod capture;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
@@ -431,8 +432,83 @@ fn programs_that_run_and_end_are_told() {
         parent_tgid: std::process::id(),
         comm: "false".to_owned(),
         path: b"/bin/false".to_vec(),
+        cgroup: String::new(),
+        netns: own_netns(),
     };
     assert!(capture.lived.contains(&exec), "{:?}", capture.lived);
+    let fork = Lived::Fork { tgid, parent_tgid: std::process::id(), comm: main_thread_name() };
+    assert!(capture.lived.contains(&fork), "{:?}", capture.lived);
+}
+
+/// Runtimes name the group after the container, or make one above it or below it; they use the
+/// hierarchy of version 2 or any of version 1.
+#[test]
+fn the_container_of_a_program_is_told() {
+    let id = "0123456789abcdef".repeat(4);
+    let groups = [
+        format!("docker-{id}.scope"),
+        format!("deepflow-test-libpod/libpod-{id}.scope/container"),
+        format!("deepflow-test-pod/{id}"),
+    ];
+    let Some(mut capture) = Capture::start(|_| {}) else { return };
+    let mut tried = 0;
+    for hierarchy in ["", "unified", "pids", "memory", "cpu"] {
+        let root = Path::new("/sys/fs/cgroup").join(hierarchy);
+        if !root.join("cgroup.procs").is_file() {
+            continue;
+        }
+        for group in &groups {
+            let Ok(folder) = Group::make(&root, group) else { continue };
+            // The shell joins the group and becomes the program.
+            let join = format!("echo $$ > {}/cgroup.procs && exec /bin/false", folder.0.display());
+            let mut child = Command::new("/bin/sh").args(["-c", &join]).spawn().expect("a shell");
+            let tgid = child.id();
+            child.wait().expect("ended");
+            capture.until("the end", |c| c.lived.contains(&Lived::Exit { tgid, status: 1 << 8 }));
+            let told = capture.lived.iter().filter_map(|one| match one {
+                Lived::Exec { tgid: of, cgroup, path, .. } if *of == tgid => {
+                    Some((path.ends_with(b"false"), cgroup.as_str()))
+                }
+                _ => None,
+            });
+            let name = group.split('/').find(|part| part.contains(&id)).expect("it is there");
+            assert_eq!(
+                told.collect::<Vec<_>>(),
+                [(false, ""), (true, name)],
+                "{hierarchy}: {group}"
+            );
+            tried += 1;
+        }
+    }
+    if tried == 0 {
+        println!("SKIPPED: no cgroup can be made here");
+    }
+}
+
+/// Folders of a cgroup hierarchy that go with this value.
+struct Group(PathBuf, PathBuf);
+
+impl Group {
+    fn make(root: &Path, name: &str) -> std::io::Result<Self> {
+        std::fs::create_dir_all(root.join(name))?;
+        Ok(Self(root.join(name), root.to_owned()))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let below = self.0.ancestors().take_while(|folder| *folder != self.1);
+        for folder in below {
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
+/// Inode number of our network namespace.
+fn own_netns() -> u32 {
+    let link = std::fs::read_link("/proc/self/ns/net").expect("procfs");
+    let text = link.to_str().expect("text").trim_start_matches("net:[").trim_end_matches(']');
+    text.parse().expect("a number")
 }
 
 #[test]

@@ -5,9 +5,11 @@
 //! header, so that the two cannot part.
 
 /// Version of the layout; a record of another one is counted and left.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Bytes of a process name, filled with zeros.
 pub const COMM_BYTES: usize = 16;
+/// Bytes of a cgroup's name, filled with zeros.
+pub const CGROUP_BYTES: usize = 96;
 /// Payload bytes of one record at most.
 pub const CHUNK_BYTES: usize = 16384;
 /// Payload bytes of one system call at most.
@@ -21,6 +23,7 @@ pub mod kind {
     pub(crate) const CLOSE: u8 = 4;
     pub(crate) const EXEC: u8 = 5;
     pub(crate) const EXIT: u8 = 6;
+    pub(crate) const FORK: u8 = 7;
 }
 
 /// Bits of `event.flags`.
@@ -95,14 +98,23 @@ pub mod socket {
     pub(crate) const TUPLE: usize = 40;
     pub(crate) const SOCKET_ID: usize = 80;
     pub(crate) const RESULT: usize = 88;
+    pub(crate) const NETNS: usize = 92;
 }
 
 /// Offsets in `struct df_process`.
 pub mod process {
+    #[cfg(test)]
     pub(crate) const BYTES: usize = 56;
     pub(crate) const PARENT_TGID: usize = 40;
     pub(crate) const EXIT_CODE: usize = 44;
-    pub(crate) const PATH_BYTES: usize = 48;
+    pub(crate) const NETNS: usize = 48;
+    pub(crate) const PATH_BYTES: usize = 52;
+}
+
+/// Offsets in `struct df_exec`.
+pub mod exec {
+    pub(crate) const BYTES: usize = 152;
+    pub(crate) const CGROUP: usize = 56;
 }
 
 #[cfg(test)]

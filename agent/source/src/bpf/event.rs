@@ -29,11 +29,12 @@ pub enum Hook {
     Close = 14,
     Exec = 15,
     Exit = 16,
+    Fork = 17,
 }
 
 impl Hook {
     /// Every hook, in the order of the ids.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Read,
         Self::Write,
         Self::Readv,
@@ -50,6 +51,7 @@ impl Hook {
         Self::Close,
         Self::Exec,
         Self::Exit,
+        Self::Fork,
     ];
 
     /// Number of the hook in records.
@@ -64,7 +66,7 @@ impl Hook {
         Self::ALL.get(usize::from(id).checked_sub(1)?).copied()
     }
 
-    /// Name of the system call, or `exec` and `exit`.
+    /// Name of the system call, or `exec`, `exit` and `fork`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -84,6 +86,7 @@ impl Hook {
             Self::Close => "close",
             Self::Exec => "exec",
             Self::Exit => "exit",
+            Self::Fork => "fork",
         }
     }
 }
@@ -248,6 +251,8 @@ pub struct SocketEvent {
     pub socket_id: u64,
     /// What happened.
     pub change: SocketChange,
+    /// Inode number of the socket's network namespace; 0: not known.
+    pub netns: u32,
 }
 
 /// What happened to a process.
@@ -257,7 +262,13 @@ pub enum ProcessChange<'a> {
     Exec {
         /// At most 255 bytes.
         path: &'a [u8],
+        /// Name of its cgroup, or of the one above, where it may hold a container's id; else empty.
+        cgroup: &'a [u8],
+        /// Inode number of its network namespace; 0: not known.
+        netns: u32,
     },
+    /// It began as a copy of `parent_tgid`. The caller is the child, with the parent's name.
+    Fork,
     /// Its last thread ended, with a status as of `wait(2)`.
     Exit {
         /// Status word.
@@ -265,7 +276,7 @@ pub enum ProcessChange<'a> {
     },
 }
 
-/// A process began to run a program, or ended.
+/// A process began, began to run a program, or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessEvent<'a> {
     /// Who, when.
@@ -317,9 +328,14 @@ impl<'a> Event<'a> {
             abi::kind::CLOSE => fields.socket(caller, SocketChange::Close).map(Self::Socket),
             abi::kind::EXEC => {
                 let bytes = fields.u32(abi::process::PATH_BYTES)? as usize;
-                let path = record.get(abi::process::BYTES..)?.get(..bytes)?;
-                fields.process(caller, ProcessChange::Exec { path }).map(Self::Process)
+                let path = record.get(abi::exec::BYTES..)?.get(..bytes)?;
+                let cgroup = record.get(abi::exec::CGROUP..)?.get(..abi::CGROUP_BYTES)?;
+                let cgroup = cgroup.split(|&byte| byte == 0).next().unwrap_or_default();
+                let netns = fields.u32(abi::process::NETNS)?;
+                let change = ProcessChange::Exec { path, cgroup, netns };
+                fields.process(caller, change).map(Self::Process)
             }
+            abi::kind::FORK => fields.process(caller, ProcessChange::Fork).map(Self::Process),
             abi::kind::EXIT => {
                 let status = fields.u32(abi::process::EXIT_CODE)?.cast_signed();
                 fields.process(caller, ProcessChange::Exit { status }).map(Self::Process)
@@ -434,6 +450,7 @@ impl<'a> Fields<'a> {
             tuple: self.tuple(abi::socket::TUPLE)?,
             socket_id: self.u64(abi::socket::SOCKET_ID)?,
             change,
+            netns: self.u32(abi::socket::NETNS)?,
         })
     }
 

@@ -47,7 +47,7 @@ pub enum Attachment {
 /// What became of one hook.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookReport {
-    /// Name of the system call, or `exec` and `exit`.
+    /// Name of the system call, or `exec`, `exit` and `fork`.
     pub hook: &'static str,
     /// How it is attached, or would have been.
     pub mechanism: &'static str,
@@ -73,6 +73,7 @@ impl HookReport {
 const PROGRAMS: &[(Hook, &[Program])] = &[
     (Hook::Exec, &[("process_exec", "sched", "sched_process_exec")]),
     (Hook::Exit, &[("process_exit", "sched", "sched_process_exit")]),
+    (Hook::Fork, &[("process_fork", "task", "task_newtask")]),
     (
         Hook::Accept,
         &[
@@ -172,6 +173,7 @@ const RAW_EXIT: (&str, &str) = ("raw_exit", "sys_exit");
 const RAW_ENTER: (&str, &str) = ("raw_enter", "sys_enter");
 const RAW_EXEC: (&str, &str) = ("raw_exec", "sched_process_exec");
 const RAW_END: (&str, &str) = ("raw_end", "sched_process_exit");
+const RAW_FORK: (&str, &str) = ("raw_fork", "task_newtask");
 
 /// Attaches every hook that `wanted` asks for. The hooks end when the attachments are dropped.
 pub fn attach(
@@ -239,9 +241,10 @@ fn attach_raw(
     for hook in Hook::ALL {
         let attached = match hook {
             _ if !wanted(hook) => Err(SWITCHED_OFF.to_owned()),
-            Hook::Exec | Hook::Exit if calls.is_err() => calls.clone(),
+            Hook::Exec | Hook::Exit | Hook::Fork if calls.is_err() => calls.clone(),
             Hook::Exec => attach_raw_one(object, btf, RAW_EXEC).map(|one| attachments.push(one)),
             Hook::Exit => attach_raw_one(object, btf, RAW_END).map(|one| attachments.push(one)),
+            Hook::Fork => attach_raw_one(object, btf, RAW_FORK).map(|one| attachments.push(one)),
             _ => calls.clone(),
         };
         reports.push(HookReport::new(hook, Mechanism::RawTracepoint, attached));

@@ -35,7 +35,8 @@ pub struct Moved {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Lived {
-    Exec { tgid: u32, parent_tgid: u32, comm: String, path: Vec<u8> },
+    Fork { tgid: u32, parent_tgid: u32, comm: String },
+    Exec { tgid: u32, parent_tgid: u32, comm: String, path: Vec<u8>, cgroup: String, netns: u32 },
     Exit { tgid: u32, status: i32 },
 }
 
@@ -151,11 +152,18 @@ fn keep(
         }),
         Event::Socket(socket) => sockets.push(socket),
         Event::Process(process) => lived.push(match process.change {
-            ProcessChange::Exec { path } => Lived::Exec {
+            ProcessChange::Exec { path, cgroup, netns } => Lived::Exec {
                 tgid: process.caller.tgid,
                 parent_tgid: process.parent_tgid,
                 comm: process.caller.comm.as_str().to_owned(),
                 path: path.to_vec(),
+                cgroup: String::from_utf8_lossy(cgroup).into_owned(),
+                netns,
+            },
+            ProcessChange::Fork => Lived::Fork {
+                tgid: process.caller.tgid,
+                parent_tgid: process.parent_tgid,
+                comm: process.caller.comm.as_str().to_owned(),
             },
             ProcessChange::Exit { status } => Lived::Exit { tgid: process.caller.tgid, status },
         }),

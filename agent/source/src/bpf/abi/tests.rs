@@ -12,6 +12,7 @@ fn facts() -> Vec<(String, usize)> {
     let mut facts = vec![
         ("DF_ABI_VERSION".to_owned(), usize::from(VERSION)),
         ("DF_COMM_BYTES".to_owned(), COMM_BYTES),
+        ("DF_CGROUP_BYTES".to_owned(), CGROUP_BYTES),
         ("DF_CHUNK_BYTES".to_owned(), CHUNK_BYTES),
         ("DF_PAYLOAD_BYTES_MAX".to_owned(), PAYLOAD_BYTES_MAX),
     ];
@@ -22,6 +23,7 @@ fn facts() -> Vec<(String, usize)> {
         ("DF_EVENT_CLOSE", kind::CLOSE),
         ("DF_EVENT_EXEC", kind::EXEC),
         ("DF_EVENT_EXIT", kind::EXIT),
+        ("DF_EVENT_FORK", kind::FORK),
         ("DF_FLAG_LAST", flag::LAST),
         ("DF_FLAG_UNREADABLE", flag::UNREADABLE),
         ("DF_FLAG_SEQ_UNSURE", flag::SEQ_UNSURE),
@@ -47,6 +49,7 @@ fn facts() -> Vec<(String, usize)> {
         ("df_data", data::BYTES),
         ("df_socket", socket::BYTES),
         ("df_process", process::BYTES),
+        ("df_exec", exec::BYTES),
     ] {
         facts.push((format!("sizeof(struct {of})"), bytes));
     }
@@ -90,6 +93,9 @@ fn offsets() -> Vec<(&'static str, &'static str, usize)> {
         ("df_process", "parent_tgid", process::PARENT_TGID),
         ("df_process", "exit_code", process::EXIT_CODE),
         ("df_process", "path_bytes", process::PATH_BYTES),
+        ("df_process", "netns", process::NETNS),
+        ("df_exec", "cgroup", exec::CGROUP),
+        ("df_socket", "netns", socket::NETNS),
     ]
 }
 

@@ -105,14 +105,17 @@ fn another_version_is_refused() {
 
 #[test]
 fn process_records_are_read() {
-    let mut record = vec![0u8; abi::process::BYTES];
+    let mut record = vec![0u8; abi::exec::BYTES];
     record[..3].copy_from_slice(&[abi::kind::EXEC, abi::VERSION, Hook::Exec.id()]);
     record[abi::process::PARENT_TGID..][..4].copy_from_slice(&1u32.to_ne_bytes());
     record[abi::process::PATH_BYTES..][..4].copy_from_slice(&7u32.to_ne_bytes());
+    record[abi::process::NETNS..][..4].copy_from_slice(&4026u32.to_ne_bytes());
+    record[abi::exec::CGROUP..][..8].copy_from_slice(b"docker-0");
     record.extend_from_slice(b"/bin/ls");
     let Some(Event::Process(process)) = Event::decode(&record, 0) else { panic!("not a process") };
     assert_eq!(process.parent_tgid, 1);
-    assert_eq!(process.change, ProcessChange::Exec { path: b"/bin/ls" });
+    let (path, cgroup) = (&b"/bin/ls"[..], &b"docker-0"[..]);
+    assert_eq!(process.change, ProcessChange::Exec { path, cgroup, netns: 4026 });
     assert!(Event::decode(&record[..record.len() - 1], 0).is_none());
 }
 
@@ -122,5 +125,5 @@ fn hooks_know_their_numbers() {
         assert_eq!(Hook::from_id(hook.id()), Some(hook));
     }
     assert_eq!(Hook::from_id(0), None);
-    assert_eq!(Hook::from_id(17), None);
+    assert_eq!(Hook::from_id(18), None);
 }
