@@ -8,6 +8,7 @@ mod assembler;
 mod fanout;
 mod filter;
 mod interfaces;
+mod netlink;
 mod ring;
 
 use std::collections::HashMap;
@@ -19,7 +20,8 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 pub use self::filter::OwnPort;
-pub use self::interfaces::{Interface, interfaces};
+pub use self::interfaces::{Interface, interfaces, interfaces_in};
+pub use self::netlink::NetworkChanges;
 use self::ring::{Ring, RingFrame};
 
 /// LINKTYPE_ value of frames that begin with an Ethernet header.

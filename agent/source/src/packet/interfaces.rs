@@ -1,12 +1,15 @@
-//! The interfaces of this network namespace.
+//! The interfaces of a network namespace.
 
-#![expect(unsafe_code, reason = "getifaddrs and if_indextoname are C interfaces")]
+#![expect(unsafe_code, reason = "if_indextoname and setns are C interfaces")]
 
-use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::fs::File;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::path::Path;
 
-use super::PacketError;
+use super::{PacketError, netlink};
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,66 +20,53 @@ pub struct Interface {
     pub name: String,
     /// MAC address; zeros where it has none.
     pub mac: [u8; 6],
-    /// Addresses, in the order of the system.
-    pub ips: Vec<IpAddr>,
+    /// Addresses with the length of their network's prefix, in the order of the system.
+    pub addresses: Vec<(IpAddr, u8)>,
     /// Whether it is a loopback.
     pub is_loopback: bool,
+    /// Index of what it is attached to: the other end of a pair, which may be in another namespace,
+    /// or the interface below it.
+    pub peer: Option<u32>,
 }
 
-/// Every interface, by index.
+/// Every interface of this namespace, by index.
 pub fn interfaces() -> Result<Vec<Interface>, PacketError> {
-    let mut list = std::ptr::null_mut();
-    // SAFETY: `list` is a valid place for the head of the list.
-    if unsafe { libc::getifaddrs(&mut list) } != 0 {
-        return Err(PacketError::last("getifaddrs"));
-    }
-    let mut links = BTreeMap::new();
-    let mut addresses: Vec<(String, IpAddr)> = Vec::new();
-    let mut next = list;
-    // SAFETY: the list is valid until `freeifaddrs`, and ends with null.
-    while let Some(entry) = unsafe { next.as_ref() } {
-        next = entry.ifa_next;
-        // SAFETY: names in the list are NUL-terminated.
-        let name = unsafe { CStr::from_ptr(entry.ifa_name) }.to_string_lossy().into_owned();
-        // SAFETY: an address is null or points to a socket address.
-        let Some(address) = (unsafe { entry.ifa_addr.as_ref() }) else { continue };
-        match i32::from(address.sa_family) {
-            libc::AF_PACKET => {
-                // SAFETY: the family says that it is a link-layer address.
-                let link = unsafe { &*entry.ifa_addr.cast::<libc::sockaddr_ll>() };
-                let mut mac = [0; 6];
-                if link.sll_halen == 6 {
-                    mac.copy_from_slice(&link.sll_addr[..6]);
-                }
-                let index = link.sll_ifindex as u32;
-                let is_loopback = entry.ifa_flags & libc::IFF_LOOPBACK as u32 != 0;
-                links.insert(index, Interface { index, name, mac, ips: Vec::new(), is_loopback });
-            }
-            libc::AF_INET => {
-                // SAFETY: the family says that it is an IPv4 address.
-                let v4 = unsafe { &*entry.ifa_addr.cast::<libc::sockaddr_in>() };
-                let ip = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
-                addresses.push((name, IpAddr::V4(ip)));
-            }
-            libc::AF_INET6 => {
-                // SAFETY: the family says that it is an IPv6 address.
-                let v6 = unsafe { &*entry.ifa_addr.cast::<libc::sockaddr_in6>() };
-                addresses.push((name, IpAddr::V6(Ipv6Addr::from(v6.sin6_addr.s6_addr))));
-            }
-            _ => {}
-        }
-    }
-    // SAFETY: `list` came from `getifaddrs`, and nothing points into it any more.
-    unsafe { libc::freeifaddrs(list) };
-    let mut out: Vec<Interface> = links.into_values().collect();
-    for (name, ip) in addresses {
-        // A label ("eth0:1") belongs to the interface before the colon.
-        let base = name.split(':').next().unwrap_or(&name);
-        if let Some(nic) = out.iter_mut().find(|nic| nic.name == base) {
-            nic.ips.push(ip);
+    let failed = |source| PacketError::Call { call: "rtnetlink", source };
+    let mut out: Vec<Interface> = netlink::links()
+        .map_err(failed)?
+        .into_iter()
+        .map(|link| Interface {
+            index: link.index,
+            name: link.name,
+            mac: link.mac,
+            addresses: Vec::new(),
+            is_loopback: link.is_loopback,
+            peer: link.peer,
+        })
+        .collect();
+    out.sort_by_key(|nic| nic.index);
+    for address in netlink::addresses().map_err(failed)? {
+        if let Ok(at) = out.binary_search_by_key(&address.index, |nic| nic.index) {
+            out[at].addresses.push((address.ip, address.prefix));
         }
     }
     Ok(out)
+}
+
+/// Every interface of the namespace behind a file such as `/proc/7/ns/net`; needs CAP_SYS_ADMIN.
+pub fn interfaces_in(namespace: &Path) -> Result<Vec<Interface>, PacketError> {
+    let failed = |source| PacketError::Call { call: "setns", source };
+    let file = File::open(namespace).map_err(failed)?;
+    // A thread of its own, because it cannot be sure to come back.
+    let thread = std::thread::Builder::new().name("namespace".into()).spawn(move || {
+        // SAFETY: the descriptor is open; only this thread changes its namespace.
+        if unsafe { libc::setns(file.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
+            return Err(PacketError::last("setns"));
+        }
+        interfaces()
+    });
+    let ended = thread.map_err(failed)?.join();
+    ended.unwrap_or_else(|_| Err(failed(io::Error::other("the thread panicked"))))
 }
 
 /// The name of an interface; `None` when it is gone.
