@@ -123,7 +123,7 @@ fn watch(shared: &Shared, mut source: BpfSource) {
 /// Notes a program of our own that begins to run.
 fn note_own(event: &Event<'_>, own: &mut Vec<u32>) {
     if let Event::Process(process) = event
-        && let ProcessChange::Exec { path } = process.change
+        && let ProcessChange::Exec { path, .. } = process.change
         && path
             .rsplit(|byte| *byte == b'/')
             .next()

@@ -81,7 +81,10 @@ impl SocketPipeline {
             Event::Data(data) => self.on_data(data),
             Event::Socket(socket) => self.on_socket(socket),
             Event::Process(process) => match process.change {
-                ProcessChange::Exec { .. } => self.names.forget(process.caller.tgid),
+                // A number that is used again belongs to somebody else.
+                ProcessChange::Exec { .. } | ProcessChange::Fork => {
+                    self.names.forget(process.caller.tgid);
+                }
                 ProcessChange::Exit { .. } => {
                     self.exited.insert(process.caller.tgid, process.caller.time_ns);
                 }
