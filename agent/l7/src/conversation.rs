@@ -50,6 +50,20 @@ impl Conversation {
         }
     }
 
+    /// Nothing seen yet, but what carries it says what it speaks: nothing is inferred. Without a
+    /// reader for `protocol`, or where it is not enabled, what comes is passed over.
+    pub fn of(context: ConversationContext, protocol: L7Protocol, shared: &Shared) -> Self {
+        let parser = match shared.config().protocols.contains(protocol) {
+            true => Parser::new(protocol),
+            false => None,
+        };
+        let state = match parser {
+            Some(parser) => State::Speaking(Box::new(Speaking::new(parser, &context))),
+            None => State::Opaque,
+        };
+        Self { state, ..Self::new(context) }
+    }
+
     /// Takes one segment and puts what it completes into `out`. SYN segments without payload are
     /// welcome: they tell where the stream starts.
     pub fn on_segment(&mut self, shared: &mut Shared, segment: &Segment<'_>, out: &mut Output) {

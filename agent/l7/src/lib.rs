@@ -51,6 +51,7 @@ mod mongodb;
 mod mqtt;
 mod mysql;
 mod nats;
+mod ping;
 mod postgresql;
 mod redis;
 mod rocketmq;

@@ -271,4 +271,5 @@ protocols! {
     SomeIp: crate::some_ip::SomeIp,
     Krpc: crate::krpc::Krpc,
     Thrift: crate::thrift::Thrift,
+    Ping: crate::ping::Ping,
 }

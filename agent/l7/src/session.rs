@@ -409,6 +409,14 @@ impl Pairing<'_> {
         }
     }
 
+    /// Ends every request with an id that waits, as if its response did not come in time.
+    pub fn time_out_all(&mut self) {
+        let now_ns = self.mark.time_ns;
+        while let Some((_, waiting)) = self.table.by_id.pop_first() {
+            self.time_out(waiting.record, now_ns);
+        }
+    }
+
     /// Ends everything.
     pub fn flush(&mut self, now_ns: u64) {
         while let Some((_, response)) = self.table.held.pop_front() {

@@ -277,6 +277,7 @@ impl L7Protocol {
                 | Self::Rocketmq
                 | Self::Dns
                 | Self::Tls
+                | Self::Ping
         )
     }
 }

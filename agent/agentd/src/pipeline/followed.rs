@@ -13,7 +13,7 @@ use l7::{
     Transport,
 };
 use meter::{Edge, Process};
-use schema::{SignalSource, TunnelType};
+use schema::{L7Protocol, SignalSource, TunnelType};
 use wire::{Packet, TcpFlags};
 
 use super::l4_rows::{self, Requests};
@@ -88,14 +88,23 @@ impl Followed {
         let slot = update.slot;
         let known = place_of(&mut self.places, slot, update.generation);
         let has_conversation = known.is_some_and(|place| place.conversation.is_some());
-        let Some(segment) = segment(time_ns, packet, update, has_conversation) else { return };
+        let is_ping_read = shared.config().protocols.contains(L7Protocol::Ping);
+        let echo = echo_message(packet).filter(|_| is_ping_read);
+        let segment = match &echo {
+            Some(message) => Some(echo_segment(time_ns, packet, update, message)),
+            None => segment(time_ns, packet, update, has_conversation),
+        };
+        let Some(segment) = segment else { return };
         let Some(info) = flows.flow(slot) else { return };
         let place = open_place(&mut self.places, slot, update.generation, info);
         let conversation = match &mut place.conversation {
             Some(conversation) => conversation,
             none => {
                 self.conversations += 1;
-                let conversation = none.insert(Conversation::new(context(info)));
+                let conversation = none.insert(match echo {
+                    Some(_) => Conversation::of(context(info), L7Protocol::Ping, shared),
+                    None => Conversation::new(context(info)),
+                });
                 tell_opening(conversation, shared, flows, update, time_ns, &mut self.output);
                 conversation
             }
@@ -297,13 +306,9 @@ fn segment<'a>(
     if packet.payload_bytes == 0 && !(has_conversation && begins_or_ends) {
         return None;
     }
-    let direction = match update.direction {
-        flow::Direction::ClientToServer => Direction::ClientToServer,
-        flow::Direction::ServerToClient => Direction::ServerToClient,
-    };
     Some(Segment {
         time_ns,
-        direction,
+        direction: direction(update),
         seq,
         payload: packet.payload,
         wire_bytes: packet.payload_bytes,
@@ -313,13 +318,48 @@ fn segment<'a>(
     })
 }
 
+fn direction(update: Update) -> Direction {
+    match update.direction {
+        flow::Direction::ClientToServer => Direction::ClientToServer,
+        flow::Direction::ServerToClient => Direction::ServerToClient,
+    }
+}
+
+/// What an ICMP echo says, as it stands at the start of its message (RFC 792): the packet's
+/// payload begins after it.
+fn echo_message(packet: &Packet<'_>) -> Option<[u8; 8]> {
+    let wire::Transport::Icmp(icmp) = &packet.transport else { return None };
+    if !icmp.is_echo_request() && !icmp.is_echo_reply() {
+        return None;
+    }
+    let ([id_0, id_1], [seq_0, seq_1]) = (icmp.id.to_be_bytes(), icmp.sequence.to_be_bytes());
+    Some([icmp.kind, icmp.code, 0, 0, id_0, id_1, seq_0, seq_1])
+}
+
+fn echo_segment<'a>(
+    time_ns: u64,
+    packet: &Packet<'_>,
+    update: Update,
+    message: &'a [u8; 8],
+) -> Segment<'a> {
+    Segment {
+        time_ns,
+        direction: direction(update),
+        seq: None,
+        payload: message,
+        wire_bytes: packet.payload_bytes + message.len() as u32,
+        syn: false,
+        fin: false,
+        origin: Origin::default(),
+    }
+}
+
 fn context(info: &FlowInfo) -> ConversationContext {
     let server = SocketAddr::new(info.server.ip, info.server.port);
     ConversationContext {
-        transport: if info.protocol == wire::protocol::UDP {
-            Transport::Udp
-        } else {
-            Transport::Tcp
+        transport: match info.protocol {
+            wire::protocol::TCP => Transport::Tcp,
+            _ => Transport::Udp,
         },
         client_port: info.client.port,
         server_port: info.server.port,

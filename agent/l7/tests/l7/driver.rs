@@ -9,7 +9,7 @@ use l7::{
     Config, Conversation, ConversationContext, Direction, Origin, Output, Record, Segment, Shared,
     Stat, Transport,
 };
-use schema::SignalSource;
+use schema::{L7Protocol, SignalSource};
 
 use crate::pcap::Captured;
 
@@ -43,8 +43,9 @@ pub fn run(segments: &[Captured], config: Config) -> Outcome {
             true => (captured.source, captured.target),
             false => (captured.target, captured.source),
         };
-        let flow =
-            flows.entry((low, high, captured.seq.is_some())).or_insert_with(|| new_flow(captured));
+        let flow = flows
+            .entry((low, high, captured.seq.is_some()))
+            .or_insert_with(|| new_flow(captured, &shared));
         let direction = match captured.source == flow.client {
             true => Direction::ClientToServer,
             false => Direction::ServerToClient,
@@ -81,8 +82,9 @@ pub fn run(segments: &[Captured], config: Config) -> Outcome {
     Outcome { records, stats, drops: shared.take_drops().collect(), left }
 }
 
-fn new_flow(first: &Captured) -> Flow {
-    let from_server = first.syn && first.payload.is_empty() && first.fin;
+fn new_flow(first: &Captured, shared: &Shared) -> Flow {
+    let is_reply = first.is_icmp && matches!(first.payload.first(), Some(0 | 129));
+    let from_server = is_reply || first.syn && first.payload.is_empty() && first.fin;
     let (client, server) = match from_server {
         true => (first.target, first.source),
         false => (first.source, first.target),
@@ -98,5 +100,9 @@ fn new_flow(first: &Captured) -> Flow {
         direction_known: first.syn,
         is_tls: false,
     };
-    Flow { conversation: Conversation::new(context), client }
+    let conversation = match first.is_icmp {
+        true => Conversation::of(context, L7Protocol::Ping, shared),
+        false => Conversation::new(context),
+    };
+    Flow { conversation, client }
 }

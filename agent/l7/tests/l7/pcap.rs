@@ -1,16 +1,18 @@
 //! Reads capture files: as little as the peer's captures need (classic pcap; Ethernet, cooked,
-//! raw; IPv4 and IPv6; TCP and UDP).
+//! raw; IPv4 and IPv6; TCP, UDP and ICMP).
 
 use std::net::IpAddr;
 
-/// One TCP segment or UDP datagram.
+/// One TCP segment, UDP datagram or ICMP message.
 #[derive(Clone, Debug)]
 pub struct Captured {
     pub time_ns: u64,
     pub source: (IpAddr, u16),
     pub target: (IpAddr, u16),
-    /// `None`: UDP.
+    /// `None`: UDP or an ICMP echo.
     pub seq: Option<u32>,
+    /// An ICMP message, its header included.
+    pub is_icmp: bool,
     pub syn: bool,
     pub fin: bool,
     pub payload: Vec<u8>,
@@ -80,8 +82,11 @@ fn segment(time_ns: u64, link: u32, frame: &[u8]) -> Option<Captured> {
             (usize::from(body.get(12)? >> 4) * 4, Some(seq), *body.get(13)?)
         }
         17 => (8, None, 0),
+        1 | 58 => (0, None, 0),
         _ => return None,
     };
+    let is_icmp = matches!(protocol, 1 | 58);
+    let port = |at: usize| if is_icmp { Some(0) } else { port(at) };
     let wire = ip_bytes.checked_sub(header)?;
     let payload = body.get(header..).unwrap_or(&[]);
     Some(Captured {
@@ -89,6 +94,7 @@ fn segment(time_ns: u64, link: u32, frame: &[u8]) -> Option<Captured> {
         source: (source, port(0)?),
         target: (target, port(2)?),
         seq,
+        is_icmp,
         syn: flags & 2 != 0,
         fin: flags & 1 != 0,
         payload: payload[..payload.len().min(wire)].to_vec(),

@@ -1,7 +1,7 @@
 //! Conversations and records as text, for the case folders of `testdata/`.
 //!
 //! ```text
-//! case   := "tcp" | "udp"  server-port  ["middle"]  ["live" | "fields"]
+//! case   := "tcp" | "udp" | "icmp"  server-port  ["middle"]  ["live" | "fields"]
 //! line   := "@" µs  (">" | "<")  token…  ["cut=" bytes]        one segment
 //!         | "@" µs  (">" | "<")  "gap=" bytes                  bytes never seen
 //! token  := "text with \r \n \t \0 \\ \" \xNN" | hex digits | token "*" times
@@ -65,7 +65,8 @@ impl Script {
             .lines()
             .filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
         let mut header = lines.next().expect("a first line").split_whitespace();
-        let is_tcp = header.next() == Some("tcp");
+        let carrier = header.next();
+        let is_tcp = carrier == Some("tcp");
         let server = (SERVER, header.next().and_then(|port| port.parse().ok()).expect("a port"));
         let options: Vec<&str> = header.collect();
         let middle = options.contains(&"middle");
@@ -99,6 +100,7 @@ impl Script {
                 let mut segment = empty(time_us * 1000, side, server, seq);
                 segment.payload = payload;
                 segment.wire_bytes = wire_bytes;
+                segment.is_icmp = carrier == Some("icmp");
                 segments.push(segment);
             }
         }
@@ -109,7 +111,7 @@ impl Script {
 fn empty(time_ns: u64, side: usize, server: (IpAddr, u16), seq: Option<u32>) -> Captured {
     let (source, target) = if side == 0 { (CLIENT, server) } else { (server, CLIENT) };
     let (syn, fin, payload) = (false, false, Vec::new());
-    Captured { time_ns, source, target, seq, syn, fin, payload, wire_bytes: 0 }
+    Captured { time_ns, source, target, seq, is_icmp: false, syn, fin, payload, wire_bytes: 0 }
 }
 
 /// Bytes of the tokens of a line; bytes cut off after them; bytes never seen.
