@@ -122,9 +122,10 @@ impl Outcome {
     }
 }
 
-/// Turns a request of HTTP into one of gRPC: the path is the endpoint, the service the resource.
-pub(crate) fn as_call(record: &mut Record) {
-    record.protocol = L7Protocol::Grpc;
+/// Turns a request of HTTP into a call of gRPC, or of what goes by its rules: the path is the
+/// endpoint, the service the resource.
+pub(crate) fn as_call(record: &mut Record, protocol: L7Protocol) {
+    record.protocol = protocol;
     if let Some(service) = service(&record.request_resource).map(Text::from) {
         record.attributes.push((Text::const_new("rpc_service"), service.clone()));
         record.endpoint = std::mem::replace(&mut record.request_resource, service);

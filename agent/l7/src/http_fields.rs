@@ -4,12 +4,12 @@
 //! its trace context. What is particular to a version is not its business. Never: a credential
 //! shown, unless the configuration says so.
 
-use schema::Text;
+use schema::{L7Protocol, Text};
 
 use crate::bytes;
 use crate::config::Config;
 use crate::credentials::{self, Hidden};
-use crate::grpc::Outcome;
+use crate::grpc::{self, Outcome};
 use crate::http_content::Content;
 use crate::record::Record;
 use crate::session::Response;
@@ -32,6 +32,8 @@ pub(crate) struct RequestFields {
     header: HeaderText,
     /// What the body holds.
     pub content: Content,
+    /// It is a call of Dubbo's Triple, to this version of its service.
+    triple: Option<Text>,
 }
 
 impl RequestFields {
@@ -57,6 +59,8 @@ impl RequestFields {
             let hidden = Hidden::of(config, record.protocol);
             let text = credentials::target(value, hidden, ATTRIBUTE_BYTES);
             record.attributes.push((Text::const_new("http_referer"), text));
+        } else if name.len() > 4 && name[..4].eq_ignore_ascii_case(b"tri-") {
+            self.triple_field(name, value);
         } else {
             self.context.header(&config.trace, name, value);
         }
@@ -65,8 +69,41 @@ impl RequestFields {
         }
     }
 
-    /// Writes what was found beside them.
+    /// Takes a field of Dubbo's Triple protocol
+    /// (dubbo.apache.org: Triple specification, "Triple Service Definition Mapping").
+    fn triple_field(&mut self, name: &[u8], value: &[u8]) {
+        let name = name.to_ascii_lowercase();
+        match &name[..] {
+            b"tri-service-version" => self.triple = Some(bytes::text(value, HOST_BYTES)),
+            b"tri-trace-traceid" => {
+                let trace = bytes::text(value, HOST_BYTES);
+                self.context.native(trace, Text::default(), Text::default());
+            }
+            b"tri-trace-rpcid" => {
+                let span = bytes::text(value, HOST_BYTES);
+                self.context.native(Text::default(), span, Text::default());
+            }
+            b"tri-service-group"
+            | b"tri-service-timeout"
+            | b"tri-consumer-appname"
+            | b"tri-req-id"
+            | b"tri-protocol-version"
+            | b"tri-unit-info" => {}
+            _ => return,
+        }
+        self.triple.get_or_insert_default();
+    }
+
+    /// Writes what was found beside them. The path is in its column.
     pub fn fill(self, config: &Config, record: &mut Record) {
+        if let Some(version) = self.triple {
+            grpc::as_call(record, L7Protocol::Triple);
+            if !version.is_empty() {
+                record.version = version;
+            }
+        } else if self.content.is_grpc() {
+            grpc::as_call(record, L7Protocol::Grpc);
+        }
         self.context.fill(&config.trace, record);
         if !self.header.text.is_empty() {
             let text = bytes::text(&self.header.text, config.raw.error_request_header);

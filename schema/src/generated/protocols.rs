@@ -261,6 +261,7 @@ impl L7Protocol {
                 | Self::Brpc
                 | Self::Tars
                 | Self::Someip
+                | Self::Triple
                 | Self::Thrift
                 | Self::Mysql
                 | Self::Postgresql

@@ -8,7 +8,7 @@ use schema::{L7Protocol, Text};
 use crate::bytes;
 use crate::credentials::{self, Hidden};
 use crate::endpoint;
-use crate::grpc::{self, Outcome};
+use crate::grpc::Outcome;
 use crate::http_body::{self, Body};
 use crate::http_content::Content;
 use crate::http_fields::{self, RequestFields, ResponseFields};
@@ -71,9 +71,6 @@ impl Http1 {
         }
         let content = fields.content;
         fields.fill(out.config, &mut record);
-        if content.is_grpc() {
-            grpc::as_call(&mut record);
-        }
         let tag = match method {
             b"HEAD" => tag::HEAD,
             b"CONNECT" => tag::CONNECT,

@@ -95,12 +95,9 @@ impl RequestHead {
         let record = &mut *self.record;
         record.version = Text::const_new("2");
         let content = self.fields.content;
-        self.fields.fill(config, record);
         let path = record.request_resource.as_bytes();
         record.endpoint = endpoint::of_path(&config.http_endpoint, path, config.limits.text_bytes);
-        if content.is_grpc() {
-            grpc::as_call(record);
-        }
+        self.fields.fill(config, record);
         (self.record, content)
     }
 }

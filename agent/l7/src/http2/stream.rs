@@ -77,7 +77,7 @@ impl Streams {
         out: &mut Pairing<'_>,
     ) {
         record.request_id = Some(id.into());
-        let (opened_ns, is_grpc) = (record.start_ns, record.protocol == L7Protocol::Grpc);
+        let (opened_ns, is_grpc) = (record.start_ns, content.is_grpc());
         out.request(Key::Id(id.into()), record, 0);
         if out.waiting(id.into()).is_some() {
             let body = Body::of_request(out.config, content);
@@ -294,7 +294,9 @@ impl Streams {
         match out.waiting(id.into()) {
             Some(record) if record.protocol == L7Protocol::Grpc => stream.is_grpc = true,
             // What the request called itself was not seen; its response says it.
-            Some(record) if stream.is_grpc => grpc::as_call(record),
+            Some(record) if stream.is_grpc && record.protocol == L7Protocol::Http2 => {
+                grpc::as_call(record, L7Protocol::Grpc);
+            }
             Some(_) => {}
             None => {
                 let mut echo = Box::new(Record::new(out.protocol));
