@@ -41,14 +41,14 @@ struct Peer {
     version: Text,
     socket: Option<Socket>,
     /// A message of which parts are to come.
-    message: Option<Box<Half>>,
+    message: Option<Half>,
 }
 
 /// A message under way.
 #[derive(Debug)]
 enum Half {
     Request(Box<Record>),
-    Response(Response),
+    Response(Box<Response>),
     OneWay(Box<Record>),
 }
 
@@ -295,7 +295,7 @@ impl Zmtp {
         body: &[u8],
         has_more: bool,
         out: &mut Pairing<'_>,
-    ) -> Box<Half> {
+    ) -> Half {
         if let Some(half) = self.peers[direction.index()].message.take() {
             return half;
         }
@@ -303,12 +303,12 @@ impl Zmtp {
         let other = self.peers[direction.opposite().index()].socket;
         let mut record = self.record(direction, Text::const_new("MESSAGE"), out);
         if own.is_some_and(|socket| socket.asks(other)) {
-            return Box::new(Half::Request(record));
+            return Half::Request(record);
         }
         if other.is_some_and(|socket| socket.asks(own)) {
             let mut response = out.answer(ResponseStatus::Ok);
             response.version = record.version.clone();
-            return Box::new(Half::Response(response));
+            return Half::Response(Box::new(response));
         }
         match own {
             // Version 3.0 and before: a subscription is a message.
@@ -334,7 +334,7 @@ impl Zmtp {
             }
             _ => {}
         }
-        Box::new(Half::OneWay(record))
+        Half::OneWay(record)
     }
 
     /// The topic of a publication: its first part where there are several, else the longest
@@ -350,10 +350,10 @@ impl Zmtp {
         matching.max_by_key(|one| one.len()).cloned().unwrap_or_default()
     }
 
-    fn finish(&mut self, half: Box<Half>, out: &mut Pairing<'_>) {
-        match *half {
+    fn finish(&mut self, half: Half, out: &mut Pairing<'_>) {
+        match half {
             Half::Request(record) => out.request(Key::Order, record, 0),
-            Half::Response(response) => out.response(Key::Order, response),
+            Half::Response(response) => out.response(Key::Order, *response),
             Half::OneWay(record) => out.one_way(record),
         }
     }

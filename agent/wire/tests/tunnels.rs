@@ -166,10 +166,13 @@ fn the_networks_around_a_packet_are_told() {
     assert_eq!(network(&keyed), 11, "a key of GRE belongs to one direction");
 }
 
+/// Puts a frame into the headers of mirroring.
+type Mirror = fn(&[u8]) -> Vec<u8>;
+
 #[test]
 fn headers_of_mirroring_are_taken_off_without_a_trace() {
     let erspan = [0, 0, 0, 1, 0x10, 0x07, 0x00, 0x64, 0, 0, 0, 3];
-    let mirrored: [(TrimKind, fn(&[u8]) -> Vec<u8>); 3] = [
+    let mirrored: [(TrimKind, Mirror); 3] = [
         (TrimKind::Vxlan, |frame| outer(17, &build::udp(50000, 4789, &build::vxlan(42, frame)))),
         (TrimKind::Teb, |frame| gre(0x2000, 0x6558, &[0, 0, 1, 0], frame)),
         (TrimKind::Erspan, |frame| {

@@ -273,7 +273,9 @@ impl L7Protocol {
                 | Self::Kafka
                 | Self::Mqtt
                 | Self::Amqp
+                | Self::Openwire
                 | Self::Nats
+                | Self::Pulsar
                 | Self::Zmtp
                 | Self::Rocketmq
                 | Self::Dns

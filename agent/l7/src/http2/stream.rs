@@ -245,11 +245,12 @@ impl Streams {
     }
 
     fn stream(&mut self, id: u32, opened_ns: u64, out: &mut Pairing<'_>) -> &mut Stream {
-        if self.open.len() >= STREAMS && !self.open.contains_key(&id) {
-            if let Some(oldest) = self.open.keys().next().copied() {
-                self.finish(oldest, out);
-                self.open.remove(&oldest);
-            }
+        if self.open.len() >= STREAMS
+            && !self.open.contains_key(&id)
+            && let Some(oldest) = self.open.keys().next().copied()
+        {
+            self.finish(oldest, out);
+            self.open.remove(&oldest);
         }
         let losses = self.losses;
         self.open.entry(id).or_insert_with(|| Stream {

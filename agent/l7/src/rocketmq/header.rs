@@ -109,12 +109,15 @@ pub(crate) fn prefix(bytes: &[u8]) -> Option<Prefix> {
     })
 }
 
+/// Takes the name and value of an ext field.
+pub(crate) type TakeField<'f, 'a> = dyn FnMut(&[u8], Cow<'a, [u8]>) + 'f;
+
 /// Reads a header, as far as it goes, and calls `take` with each of its ext fields. The flag:
 /// whether it was whole.
 pub(crate) fn read<'a>(
     form: Form,
     bytes: &'a [u8],
-    take: &mut dyn FnMut(&[u8], Cow<'a, [u8]>),
+    take: &mut TakeField<'_, 'a>,
 ) -> (Header<'a>, bool) {
     let mut header = Header::default();
     let is_whole = match form {
@@ -124,11 +127,7 @@ pub(crate) fn read<'a>(
     (header, is_whole)
 }
 
-fn read_json<'a>(
-    bytes: &'a [u8],
-    header: &mut Header<'a>,
-    take: &mut dyn FnMut(&[u8], Cow<'a, [u8]>),
-) -> bool {
+fn read_json<'a>(bytes: &'a [u8], header: &mut Header<'a>, take: &mut TakeField<'_, 'a>) -> bool {
     json::members(bytes, &mut |name, value| match (name, value) {
         (b"code", Value::Number(code)) => {
             header.code = code as i32;
@@ -158,7 +157,7 @@ fn read_json<'a>(
 fn read_binary<'a>(
     bytes: &'a [u8],
     header: &mut Header<'a>,
-    take: &mut dyn FnMut(&[u8], Cow<'a, [u8]>),
+    take: &mut TakeField<'_, 'a>,
 ) -> Option<()> {
     let mut reader = Reader::new(bytes);
     header.code = reader.u16_be()?.cast_signed().into();

@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn bad_ends_are_told() {
         // A whole octet of padding, padding with a zero, EOS.
-        assert_eq!(decoded(b"\x64\x02\xff").1, false);
-        assert_eq!(decoded(b"\x1e").1, false);
-        assert_eq!(decoded(b"\xff\xff\xff\xff").1, false);
+        assert!(!decoded(b"\x64\x02\xff").1);
+        assert!(!decoded(b"\x1e").1);
+        assert!(!decoded(b"\xff\xff\xff\xff").1);
     }
 }
