@@ -9,6 +9,7 @@ use std::path::Path;
 
 use schema::Text;
 
+use crate::places::Netns;
 use crate::process;
 use crate::sockets::{Connection, Owner, SocketTable};
 
@@ -26,37 +27,38 @@ struct Line {
 /// Puts every connection and listener found under `proc` into `table`; says how many.
 pub fn scan(proc: &Path, table: &SocketTable) -> usize {
     let mut owners: HashMap<u64, Owner> = HashMap::new();
-    let mut namespaces: HashSet<std::path::PathBuf> = HashSet::new();
+    let mut namespaces: HashSet<Netns> = HashSet::new();
     let mut net_folders = Vec::new();
     for tgid in process::list(proc) {
         let folder = proc.join(tgid.to_string());
-        if let Ok(namespace) = std::fs::read_link(folder.join("ns/net"))
-            && namespaces.insert(namespace)
-        {
-            net_folders.push(folder.join("net"));
+        let netns = process::netns(proc, tgid);
+        if netns != 0 && namespaces.insert(netns) {
+            net_folders.push((netns, folder.join("net")));
         }
         let inodes = socket_inodes(&folder);
         if inodes.is_empty() {
             continue;
         }
         let name = std::fs::read_to_string(folder.join("comm")).unwrap_or_default();
-        let owner = Owner { tgid, name: Text::from(name.trim_end()) };
+        let container = process::container(proc, tgid);
+        let owner = Owner { tgid, name: Text::from(name.trim_end()), container, socket_id: 0 };
         for inode in inodes {
             owners.entry(inode).or_insert_with(|| owner.clone());
         }
     }
     let mut found = 0;
-    for folder in net_folders {
+    for (netns, folder) in net_folders {
         for (file, protocol) in [("tcp", TCP), ("tcp6", TCP), ("udp", UDP), ("udp6", UDP)] {
             let text = std::fs::read_to_string(folder.join(file)).unwrap_or_default();
             for line in text.lines().skip(1).filter_map(parse_line) {
                 let Some(owner) = owners.get(&line.inode).cloned() else { continue };
                 found += 1;
                 if line.remote.port() == 0 {
-                    table.insert_listener(protocol, line.local, owner);
+                    table.insert_listener(netns, protocol, line.local, owner);
                 } else {
                     let Line { local, remote, .. } = line;
-                    table.insert(Connection { protocol, local, remote }, owner);
+                    let connection = Connection { protocol, local, remote };
+                    table.insert_unless_known(netns, connection, owner);
                 }
             }
         }
@@ -105,6 +107,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::places::Places;
 
     #[test]
     fn addresses_of_both_families() {
@@ -126,13 +129,14 @@ mod tests {
         let server = listener.local_addr().expect("address");
         let stream = TcpStream::connect(server).expect("connect");
         let client = stream.local_addr().expect("address");
-        let table = SocketTable::new(65_536);
+        let own = process::netns(Path::new("/proc"), std::process::id());
+        let (table, places) = (SocketTable::new(65_536, own), Places::new(own));
         assert!(scan(Path::new("/proc"), &table) >= 2);
         let connection = Connection { protocol: TCP, local: client, remote: server };
-        let owner = table.owner(&connection, true).expect("client's owner");
+        let owner = table.owner(&connection, &places).expect("client's owner");
         assert_eq!(owner.tgid, std::process::id());
         let accepted = Connection { protocol: TCP, local: server, remote: client };
-        let owner = table.owner(&accepted, true).expect("listener stands in");
+        let owner = table.owner(&accepted, &places).expect("listener stands in");
         assert_eq!(owner.tgid, std::process::id());
     }
 }

@@ -6,7 +6,9 @@
 
 pub mod connections;
 pub mod host;
+mod places;
 pub mod process;
 mod sockets;
 
+pub use places::{Netns, Places};
 pub use sockets::{Connection, Owner, SocketTable};

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use schema::Text;
 
+use crate::places::Netns;
+
 /// What is told of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
@@ -20,6 +22,7 @@ pub struct Process {
 }
 
 const COMMAND_LINE_BYTES: usize = 1024;
+const CONTAINER_ID_DIGITS: usize = 64;
 /// `USER_HZ` of every Linux architecture that we run on: ticks a second in `/proc/<pid>/stat`.
 const TICKS_A_SECOND: u64 = 100;
 
@@ -68,13 +71,37 @@ fn parse_stat(stat: &str) -> Option<(&str, u64)> {
     Some((name, start))
 }
 
-/// The container id in a `/proc/<pid>/cgroup`: the last run of 64 hexadecimal digits, as Docker,
-/// containerd and CRI-O name their groups.
+/// The container id in a `/proc/<pid>/cgroup`: the innermost 64 hexadecimal digits of any
+/// hierarchy, as Docker, containerd, CRI-O and Podman name their groups, under the driver of
+/// cgroupfs or of systemd.
 fn container_id(cgroup: &str) -> Option<&str> {
-    cgroup
-        .lines()
-        .flat_map(|line| line.split(|c: char| !c.is_ascii_hexdigit()))
-        .rfind(|word| word.len() == 64)
+    cgroup.lines().find_map(|line| line.rsplit('/').find_map(container_of))
+}
+
+/// The container id in the name of a cgroup. Monitors of containers (`conmon`) have the id in their
+/// group's name and are not inside.
+pub fn container_of(name: &str) -> Option<&str> {
+    if name.contains("conmon") {
+        return None;
+    }
+    name.split(|c: char| !c.is_ascii_hexdigit()).rfind(|word| word.len() == CONTAINER_ID_DIGITS)
+}
+
+/// Container of process `tgid` under `proc`; empty where it has none or is gone.
+pub fn container(proc: &Path, tgid: u32) -> Text {
+    let cgroup = std::fs::read_to_string(proc.join(tgid.to_string()).join("cgroup"));
+    container_id(&cgroup.unwrap_or_default()).unwrap_or_default().into()
+}
+
+/// Network namespace of process `tgid` under `proc`; 0 where it is gone.
+pub fn netns(proc: &Path, tgid: u32) -> Netns {
+    let link = std::fs::read_link(proc.join(tgid.to_string()).join("ns/net"));
+    link.ok().and_then(|link| parse_netns(link.to_str()?)).unwrap_or(0)
+}
+
+/// `net:[4026531840]`
+pub(crate) fn parse_netns(link: &str) -> Option<Netns> {
+    link.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()
 }
 
 #[cfg(test)]
@@ -98,6 +125,27 @@ mod tests {
             format!("0::/kubepods.slice/kubepods-pod1.slice/cri-containerd-{id}.scope\n");
         assert_eq!(container_id(&containerd), Some(id.as_str()));
         assert_eq!(container_id("0::/user.slice\n"), None);
+    }
+
+    #[test]
+    fn containers_of_pods_and_of_podman() {
+        let (id, pod) = ("0123456789abcdef".repeat(4), "fedcba9876543210".repeat(4));
+        for cgroup in [
+            format!("0::/kubepods/burstable/pod1-2-3/{id}\n"),
+            format!("5:memory:/\n1:name=systemd:/kubepods.slice/crio-{id}.scope\n"),
+            format!("0::/machine.slice/libpod-{id}.scope/container\n"),
+            format!("0::/docker/{pod}/docker/{id}/init.scope\n"),
+            format!("4:pids:/\n0::/user.slice/user-1.slice/libpod-{id}.scope\n"),
+        ] {
+            assert_eq!(container_id(&cgroup), Some(id.as_str()), "{cgroup}");
+        }
+        for outside in [
+            format!("0::/machine.slice/libpod-conmon-{id}.scope\n"),
+            format!("0::/kubepods.slice/crio-conmon-{id}.scope\n"),
+            format!("0::/x/{id}0\n"),
+        ] {
+            assert_eq!(container_id(&outside), None, "{outside}");
+        }
     }
 
     #[test]
