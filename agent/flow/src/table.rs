@@ -17,6 +17,7 @@ use crate::direction::{SCORE_APPLICATION, SCORE_HANDSHAKE, Services};
 use crate::expiry::{Link, Links, Wheel};
 use crate::fragment::Fragments;
 use crate::info::{Direction, FlowInfo, Sink, Update};
+use crate::point::LocalAddresses;
 use crate::slab::Slab;
 use crate::tally::Parts;
 use crate::tcp::Kind;
@@ -87,6 +88,11 @@ impl FlowTable {
         self.services.set_ports(&config.server_ports);
         let (thread, hash_seed) = (self.config.thread, self.config.hash_seed);
         self.config = FlowConfig { thread, hash_seed, ..config };
+    }
+
+    /// Takes the host's addresses as they are now; they count for flows that begin from here on.
+    pub fn set_local(&mut self, local: LocalAddresses) {
+        self.config.local = local;
     }
 
     /// Takes a packet. What its time makes due is put into `out` first: a flow that ends may give

@@ -11,7 +11,7 @@ use crate::expiry::Link;
 use crate::icmp::IcmpPerf;
 use crate::info::{Direction, Endpoint, FlowInfo, FlowTick, Sink, Tunnels};
 use crate::minute::{self, FlowReport};
-use crate::point::{self, End, LocalAddresses};
+use crate::point::{self, End, LocalAddresses, Nearness};
 use crate::tally::{Count, Parts, Tally};
 use crate::tcp::close::Ending;
 use crate::tcp::state::State;
@@ -101,12 +101,12 @@ impl Flow {
         packet: &Packet<'_>,
         local: &LocalAddresses,
     ) -> Self {
-        let (src_end, dst_end) = local.ends(packet);
+        let (src_end, dst_end) = local.ends(key.nic, packet);
         let endpoint = |(ip, port), mac, end: End| Endpoint {
             ip,
             port,
             mac,
-            l2_end: end.mac_is_local,
+            l2_end: end.nearness != Nearness::Apart,
             l3_end: end.ip_is_local,
         };
         let mut flow = Self {
@@ -455,7 +455,7 @@ impl Flow {
             }
             return;
         }
-        self.ends[sender] = local.ends(packet).0;
+        self.ends[sender] = local.ends(self.info.nic, packet).0;
         let [client, server] = self.ends;
         let tier = self.info.tunnel.as_ref().map_or(0, |tunnel| tunnel.tier);
         self.info.observation_point = point::observe(client, server, tier);

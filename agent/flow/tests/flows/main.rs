@@ -5,6 +5,7 @@ mod prop;
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use flow::point::Mac;
 use flow::{Direction, FlowConfig, FlowTable, Kept, LocalAddresses, Timeouts};
 use lab::{CLIENT, Lab, MS, SERVER, START_NS, from_client, from_server};
 use schema::{CloseType, FlowStatus, ObservationPoint};
@@ -336,7 +337,8 @@ fn tunnels_and_interfaces_are_part_of_the_key() {
 
 #[test]
 fn observation_points_by_the_hosts_addresses() {
-    let local = LocalAddresses::new([build::SRC_MAC], [CLIENT], [1]);
+    let mac = Mac { mac: build::SRC_MAC, space: 7, nic: 2 };
+    let local = LocalAddresses::new(7, [mac], [(CLIENT, 7)], [1]);
     let point = |nic, src: IpAddr, dst: IpAddr, reverse: bool| {
         let mut lab = Lab::with(FlowConfig { local: local.clone(), ..FlowConfig::default() });
         let mut frame = build::ip_frame(src, dst, 17, &build::udp(5000, 53, b"q"));
@@ -354,6 +356,19 @@ fn observation_points_by_the_hosts_addresses() {
     assert_eq!(point(2, other, SERVER, true), ObservationPoint::Rest);
     let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
     assert_eq!(point(2, loopback, loopback, false), ObservationPoint::Local);
+}
+
+#[test]
+fn addresses_that_appear_later_count_for_later_flows() {
+    let mut lab = Lab::new();
+    let frame = |port| build::ip_frame(CLIENT, SERVER, 17, &build::udp(port, 53, b"q"));
+    lab.raw(0, 2, &frame(5000));
+    let mac = Mac { mac: build::SRC_MAC, space: 7, nic: 2 };
+    lab.table.set_local(LocalAddresses::new(7, [mac], [(CLIENT, 7)], []));
+    lab.raw(10, 2, &frame(5000));
+    lab.raw(20, 2, &frame(5001));
+    let points: Vec<_> = lab.reports().iter().map(|r| r.info.observation_point).collect();
+    assert_eq!(points, [ObservationPoint::Rest, ObservationPoint::C], "a flow keeps its point");
 }
 
 #[test]
