@@ -4,6 +4,7 @@
 
 mod limit;
 mod packets;
+mod places;
 mod processes;
 mod sockets;
 mod status;
@@ -21,6 +22,7 @@ use schema::wire::ProcessEvent;
 
 use crate::config::Config;
 use crate::pipeline::{Owners, Stage};
+use crate::surroundings::Surroundings;
 
 pub use packets::probe as probe_packets;
 pub use status::StatusBoard;
@@ -48,6 +50,8 @@ pub struct Shared {
     pub host: Arc<Host>,
     /// Who owns which connection.
     pub owners: Arc<SocketTable>,
+    /// Addresses of the host, as they are now.
+    pub surroundings: Arc<Surroundings>,
     /// Where rows go.
     pub output: Arc<dyn Output>,
     /// What each thread says of itself.
@@ -58,8 +62,7 @@ pub struct Shared {
 
 impl Shared {
     fn stage(&self) -> Stage {
-        let addresses = Arc::new(self.host.addresses.clone());
-        let owners = Owners { table: Some(Arc::clone(&self.owners)), addresses };
+        let owners = Owners::new(Arc::clone(&self.owners), Arc::clone(&self.surroundings));
         let output = Arc::clone(&self.output);
         Stage::new(owners, SETTLE_NS, Box::new(move |batch| output.submit(batch)))
     }
@@ -83,8 +86,11 @@ impl Live {
         stop: Arc<AtomicBool>,
     ) -> Result<Self> {
         let host = Arc::new(metadata::host::read());
-        let owners = Arc::new(SocketTable::new(OWNERS_MAX));
-        let context = Shared { config, host, owners, output, board, stop };
+        let surroundings = Arc::new(Surroundings::default());
+        let known = places::look(&config.proc_dir);
+        let owners = Arc::new(SocketTable::new(OWNERS_MAX, known.places.own()));
+        surroundings.set(known);
+        let context = Shared { config, host, owners, surroundings, output, board, stop };
         let mut threads = Vec::new();
         let mut spawn = |name: &str, body: fn(&Shared)| -> Result<()> {
             let context = context.clone();
@@ -93,6 +99,7 @@ impl Live {
             threads.push(thread.with_context(|| format!("start thread {name}"))?);
             Ok(())
         };
+        spawn("places", places::run)?;
         spawn("processes", processes::run)?;
         spawn("sockets", sockets::run)?;
         spawn("packets", packets::run)?;

@@ -11,6 +11,7 @@ mod pipeline;
 mod replay;
 mod run;
 mod standalone;
+mod surroundings;
 mod telemetry;
 
 use std::process::ExitCode;

@@ -1,45 +1,93 @@
-//! Names of processes as rows show them.
+//! Processes as rows show them: name, container, network namespace.
+//!
+//! In: what BPF tells of them as they begin, run a program and end, and `/proc` for those that were
+//! there before. Out: the owner of a socket. Bounded: at the limit those that have ended go, then
+//! all, and are read again.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use metadata::{Netns, Owner, process};
 use schema::Text;
 
-/// Names remembered; at the limit all are forgotten and read again.
-const NAMES_MAX: usize = 32_768;
+/// Processes remembered.
+const PROCESSES_MAX: usize = 32_768;
 
-/// Names of processes by id: the name of the main thread, because system calls are told with the
-/// name of the thread that made them.
-#[derive(Debug)]
-pub struct ProcessNames {
-    proc: PathBuf,
-    names: HashMap<u32, Text>,
+/// What is known of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Facts {
+    name: Text,
+    container: Text,
+    netns: Netns,
+    ended: bool,
 }
 
-impl ProcessNames {
-    /// Reads from `proc`, usually `/proc`.
+/// Processes by id.
+#[derive(Debug)]
+pub struct Processes {
+    proc: PathBuf,
+    facts: HashMap<u32, Facts>,
+}
+
+impl Processes {
+    /// Reads from `proc`, usually `/proc`, what nobody tells.
     pub fn new(proc: PathBuf) -> Self {
-        Self { proc, names: HashMap::new() }
+        Self { proc, facts: HashMap::new() }
     }
 
-    /// The name of `tgid`; `thread_name` where the process is gone already.
-    pub fn name(&mut self, tgid: u32, thread_name: &str) -> Text {
-        if let Some(name) = self.names.get(&tgid) {
-            return name.clone();
-        }
-        if self.names.len() >= NAMES_MAX {
-            self.names.clear();
-        }
-        let read = std::fs::read_to_string(self.proc.join(tgid.to_string()).join("comm"));
-        let name =
-            read.map_or_else(|_| Text::from(thread_name), |name| Text::from(name.trim_end()));
-        self.names.insert(tgid, name.clone());
-        name
+    /// A process runs another program now. `cgroup` is the name of its group, if that may hold a
+    /// container's id.
+    pub fn on_exec(&mut self, tgid: u32, name: &str, cgroup: &[u8], netns: Netns) {
+        let cgroup = std::str::from_utf8(cgroup).unwrap_or_default();
+        let container = process::container_of(cgroup).unwrap_or_default().into();
+        self.insert(tgid, Facts { name: name.into(), container, netns, ended: false });
     }
 
-    /// Forgets a process that runs another program now.
-    pub fn forget(&mut self, tgid: u32) {
-        self.names.remove(&tgid);
+    /// A process begins as a copy of another.
+    pub fn on_fork(&mut self, child: u32, parent: u32, name: &str) {
+        let facts = self.facts_of(parent, name).clone();
+        self.insert(child, Facts { name: name.into(), ended: false, ..facts });
+    }
+
+    /// A process has ended. What is still to be told of it finds it here until room is needed.
+    pub fn on_exit(&mut self, tgid: u32) {
+        if let Some(facts) = self.facts.get_mut(&tgid) {
+            facts.ended = true;
+        }
+    }
+
+    /// The owner of a socket: process `tgid` with the name that it has now.
+    pub fn owner(&mut self, tgid: u32, name: &str, socket_id: u64) -> Owner {
+        let Facts { name, container, .. } = self.facts_of(tgid, name).clone();
+        Owner { tgid, name, container, socket_id }
+    }
+
+    /// Network namespace of a process; 0 = not known.
+    pub fn netns(&mut self, tgid: u32, name: &str) -> Netns {
+        self.facts_of(tgid, name).netns
+    }
+
+    fn facts_of(&mut self, tgid: u32, name: &str) -> &Facts {
+        if !self.facts.contains_key(&tgid) {
+            let container = process::container(&self.proc, tgid);
+            let netns = process::netns(&self.proc, tgid);
+            self.insert(tgid, Facts { name: name.into(), container, netns, ended: false });
+        }
+        let facts = self.facts.entry(tgid).or_default();
+        if !name.is_empty() && facts.name != name {
+            facts.name = name.into();
+        }
+        facts
+    }
+
+    fn insert(&mut self, tgid: u32, facts: Facts) {
+        if self.facts.len() >= PROCESSES_MAX {
+            self.facts.retain(|_, facts| !facts.ended);
+            if self.facts.len() >= PROCESSES_MAX / 4 * 3 {
+                self.facts.clear();
+            }
+        }
+        self.facts.insert(tgid, facts);
     }
 }
 
@@ -47,19 +95,55 @@ impl ProcessNames {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_process_that_is_gone_keeps_its_threads_name() {
-        let mut names = ProcessNames::new("/proc".into());
-        assert_eq!(names.name(u32::MAX, "curl"), "curl");
-        assert_eq!(names.name(u32::MAX, "other"), "curl");
-        names.forget(u32::MAX);
-        assert_eq!(names.name(u32::MAX, "wget"), "wget");
+    const GONE: u32 = u32::MAX;
+
+    fn processes() -> Processes {
+        Processes::new("/proc".into())
     }
 
     #[test]
-    fn the_main_threads_name_counts() {
-        let mut names = ProcessNames::new("/proc".into());
-        let comm = std::fs::read_to_string("/proc/self/comm").expect("own name");
-        assert_eq!(names.name(std::process::id(), "a-thread"), comm.trim_end());
+    fn a_process_that_is_gone_is_known_by_what_was_told() {
+        let id = "0123456789abcdef".repeat(4);
+        let mut processes = processes();
+        processes.on_exec(GONE, "curl", format!("docker-{id}.scope").as_bytes(), 7);
+        processes.on_exit(GONE);
+        let owner = processes.owner(GONE, "curl", 5);
+        assert_eq!((owner.name.as_str(), owner.container.as_str()), ("curl", id.as_str()));
+        assert_eq!((owner.socket_id, processes.netns(GONE, "curl")), (5, 7));
+        processes.on_exec(GONE, "wget", b"", 8);
+        assert!(processes.owner(GONE, "wget", 0).container.is_empty(), "the number is used again");
+    }
+
+    #[test]
+    fn a_child_is_where_its_parent_is() {
+        let id = "fedcba9876543210".repeat(4);
+        let mut processes = processes();
+        processes.on_exec(GONE, "worker", id.as_bytes(), 7);
+        processes.on_fork(GONE - 1, GONE, "worker");
+        processes.on_exit(GONE);
+        let owner = processes.owner(GONE - 1, "worker-1", 0);
+        assert_eq!((owner.name.as_str(), owner.container.as_str()), ("worker-1", id.as_str()));
+    }
+
+    #[test]
+    fn a_process_that_was_there_is_read() {
+        let mut processes = processes();
+        let own = process::netns(std::path::Path::new("/proc"), std::process::id());
+        assert_eq!(processes.netns(std::process::id(), "test"), own);
+        assert_eq!(processes.owner(GONE, "curl", 0).name, "curl");
+        assert_eq!(processes.netns(GONE, ""), 0);
+    }
+
+    #[test]
+    fn at_the_limit_those_that_ended_go() {
+        let mut processes = processes();
+        for tgid in 1..=PROCESSES_MAX as u32 {
+            processes.on_exec(tgid, "short", b"", 7);
+            if tgid > 10 {
+                processes.on_exit(tgid);
+            }
+        }
+        processes.on_exec(GONE, "new", b"", 7);
+        assert_eq!(processes.facts.len(), 11);
     }
 }

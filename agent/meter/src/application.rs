@@ -76,6 +76,8 @@ pub fn map_row(document: &Document<ApplicationKey, ApplicationSum>) -> applicati
         process_id_1: edge.server.id,
         process_kname_0: edge.client.name.clone(),
         process_kname_1: edge.server.name.clone(),
+        container_id_0: edge.client.container.clone(),
+        container_id_1: edge.server.container.clone(),
         request: sum.requests.requests,
         response: sum.requests.responses,
         client_error: sum.requests.client_errors,

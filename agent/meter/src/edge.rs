@@ -12,6 +12,8 @@ pub struct Process {
     pub id: u32,
     /// Its name as the kernel has it; empty = not known.
     pub name: Text,
+    /// Container that it runs in; empty = none, or not known.
+    pub container: Text,
 }
 
 /// Client, server and where on the path they were observed.

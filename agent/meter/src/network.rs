@@ -360,6 +360,8 @@ pub fn map_row(document: &Document<NetworkKey, NetworkSum>, period: Period) -> n
         process_id_1: edge.server.id,
         process_kname_0: Text::clone(&edge.client.name),
         process_kname_1: Text::clone(&edge.server.name),
+        container_id_0: Text::clone(&edge.client.container),
+        container_id_1: Text::clone(&edge.server.container),
     })
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use flow::LocalAddresses;
 use schema::{Drop, metrics};
 use source::packet::{AfPacket, Frame, OwnPort, PacketConfig, PacketError};
 use wire::LinkType;
@@ -96,15 +95,9 @@ fn capture_config(config: &Config) -> Result<PacketConfig> {
 }
 
 fn settings(shared: &Shared) -> Result<PacketSettings> {
-    let host = &shared.host;
-    let loopbacks = host.interfaces.iter().filter(|i| i.name == "lo").map(|i| i.index);
-    let local = LocalAddresses::new(
-        host.interfaces.iter().map(|interface| interface.mac),
-        host.addresses.iter().copied(),
-        loopbacks,
-    );
-    let hash_seed = RandomState::new().hash_one(host.boot_id.as_str());
-    Ok(PacketSettings::new(&shared.config)?.on_host(local, hash_seed))
+    let (_, known) = shared.surroundings.get();
+    let hash_seed = RandomState::new().hash_one(shared.host.boot_id.as_str());
+    Ok(PacketSettings::new(&shared.config)?.on_host(known.local.clone(), hash_seed))
 }
 
 /// One ring with its pipeline.

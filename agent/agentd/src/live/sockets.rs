@@ -8,7 +8,7 @@ use source::bpf::{BpfConfig, BpfCounters, BpfSource, Event, HookReport, ProcessC
 
 use super::{Shared, now_ns};
 use crate::config::Config;
-use crate::owners::ProcessNames;
+use crate::owners::Processes;
 use crate::pipeline::{METRICS_DELAY_S, SocketPipeline};
 use crate::telemetry::Losses;
 
@@ -83,8 +83,8 @@ fn tell_hooks(shared: &Shared, hooks: &[HookReport]) {
 }
 
 fn watch(shared: &Shared, mut source: BpfSource) {
-    let names = ProcessNames::new(shared.config.proc_dir.clone());
-    let mut pipeline = SocketPipeline::new(shared.config.l7.clone(), names, shared.stage());
+    let processes = Processes::new(shared.config.proc_dir.clone());
+    let mut pipeline = SocketPipeline::new(shared.config.l7.clone(), processes, shared.stage());
     let mut losses = Losses::default();
     let mut last_tick = Instant::now();
     let mut own = Vec::new();

@@ -202,9 +202,12 @@ impl Sink for Followed {
         let row = match place_of(&mut self.places, report.slot, report.generation) {
             Some(place) => {
                 let edge = place.seen.edge(self.stage.owners(), self.now_ns);
-                l4_rows::row(report, &edge, &place.requests.take())
+                l4_rows::row(report, &edge, place.seen.sockets(), &place.requests.take())
             }
-            None => l4_rows::row(report, &edge_of_strangers(&report.info), &Requests::default()),
+            None => {
+                let edge = edge_of_strangers(&report.info);
+                l4_rows::row(report, &edge, (0, 0), &Requests::default())
+            }
         };
         self.stage.take_flow(row);
         if report.is_last

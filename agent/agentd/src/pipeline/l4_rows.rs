@@ -52,7 +52,7 @@ impl Requests {
 
 /// The row of a report.
 // tidy: long — one line a column
-pub fn row(report: &FlowReport, edge: &Edge, requests: &Requests) -> Row {
+pub fn row(report: &FlowReport, edge: &Edge, sockets: (u64, u64), requests: &Requests) -> Row {
     let info = &report.info;
     let c = &report.counters;
     let (ip4_0, ip6_0) = address(info.client.ip);
@@ -108,6 +108,10 @@ pub fn row(report: &FlowReport, edge: &Edge, requests: &Requests) -> Row {
         process_id_1: edge.server.id,
         process_kname_0: edge.client.name.clone(),
         process_kname_1: edge.server.name.clone(),
+        container_id_0: edge.client.container.clone(),
+        container_id_1: edge.server.container.clone(),
+        socket_id_0: sockets.0,
+        socket_id_1: sockets.1,
         start_time: (report.start_ns / NS_A_US) as i64,
         end_time: end_us as i64,
         duration: report.duration_us(),

@@ -16,6 +16,7 @@ const US_A_SECOND: u64 = 1_000_000;
 pub fn row(seen: &Seen, edge: &Edge, record: Record) -> Row {
     let (ip4_0, ip6_0) = address(seen.client.ip());
     let (ip4_1, ip6_1) = address(seen.server.ip());
+    let sockets = seen.sockets();
     let end_us = record.end_ns / NS_A_US;
     let (attribute_names, attribute_values) = record.attributes.into_iter().unzip();
     let (metrics_names, metrics_values) = record.metrics.into_iter().unzip();
@@ -43,6 +44,10 @@ pub fn row(seen: &Seen, edge: &Edge, record: Record) -> Row {
         process_id_1: edge.server.id,
         process_kname_0: edge.client.name.clone(),
         process_kname_1: edge.server.name.clone(),
+        container_id_0: edge.client.container.clone(),
+        container_id_1: edge.server.container.clone(),
+        socket_id_0: sockets.0,
+        socket_id_1: sockets.1,
         syscall_trace_id_request: record.request_origin.trace_id,
         syscall_trace_id_response: record.response_origin.trace_id,
         syscall_thread_0: record.request_origin.thread,

@@ -145,6 +145,9 @@ impl PacketPipeline {
     /// To be called several times a second with the time of capture: seconds that are over are
     /// counted, silent flows end, and all rows come out.
     pub fn tick(&mut self, now_ns: u64) {
+        if self.followed.stage.refresh() {
+            self.flows.set_local(self.followed.stage.owners().known().local.clone());
+        }
         self.followed.set_time(now_ns);
         self.flows.tick(now_ns, &mut self.followed);
         self.followed.expire(&mut self.losses);

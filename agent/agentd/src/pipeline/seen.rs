@@ -1,13 +1,14 @@
 //! What a conversation is to the rows made of it: ends, place, owners.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
-use metadata::{Connection, Owner, SocketTable};
+use metadata::{Connection, Netns, Owner, SocketTable};
 use meter::{Edge, Process};
 use schema::{ObservationPoint, SignalSource, TunnelType};
+
+use crate::surroundings::{Known, Surroundings};
 
 /// A conversation as it was observed.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct Lookup {
     complete: bool,
     /// An end of this host has no owner yet.
     awaits: bool,
+    /// Sockets of client and server; 0 = not known.
+    sockets: (u64, u64),
     time_ns: u64,
 }
 
@@ -66,9 +69,11 @@ impl Seen {
         let complete = client.is_some() && server.is_some();
         let missing = |found: &Option<Owner>, end| found.is_none() && owners.is_here(end);
         let awaits = missing(&client, self.client) || missing(&server, self.server);
+        let socket = |owner: &Option<Owner>| owner.as_ref().map_or(0, |owner| owner.socket_id);
+        let sockets = (socket(&client), socket(&server));
         let process = |owner: Option<Owner>| {
-            owner
-                .map_or_else(Process::default, |owner| Process { id: owner.tgid, name: owner.name })
+            let Owner { tgid, name, container, .. } = owner.unwrap_or_default();
+            Process { id: tgid, name, container }
         };
         let edge = Arc::new(Edge {
             client_ip: self.client.ip(),
@@ -82,8 +87,14 @@ impl Seen {
             client: process(client),
             server: process(server),
         });
-        *lookup = Lookup { edge: Some(Arc::clone(&edge)), complete, awaits, time_ns: now_ns };
+        let kept = Some(Arc::clone(&edge));
+        *lookup = Lookup { edge: kept, complete, awaits, sockets, time_ns: now_ns };
         edge
+    }
+
+    /// Sockets of client and server by the last look-up; 0 = not known.
+    pub fn sockets(&self) -> (u64, u64) {
+        self.lookup.borrow().sockets
     }
 
     /// Whether the last look-up missed the owner of an end that is on this host.
@@ -103,7 +114,7 @@ impl Seen {
         }
         let table = owners.table.as_ref()?;
         let connection = Connection { protocol: self.protocol, local, remote };
-        table.owner(&connection, owners.is_here(local))
+        table.owner(&connection, &owners.known.places)
     }
 }
 
@@ -111,19 +122,57 @@ impl Seen {
 #[derive(Clone, Debug, Default)]
 pub struct Owners {
     /// Connections of this host.
-    pub table: Option<Arc<SocketTable>>,
-    /// Addresses of this host.
-    pub addresses: Arc<BTreeSet<IpAddr>>,
+    table: Option<Arc<SocketTable>>,
+    surroundings: Arc<Surroundings>,
+    /// Addresses of this host and its namespaces, as last taken from `surroundings`.
+    known: Arc<Known>,
+    version: u64,
 }
 
 impl Owners {
-    /// The address of a socket that is bound to none: its peer's where that is this host, else
-    /// the one that the routing table gives.
-    pub fn local_ip(&self, bound: IpAddr, remote: IpAddr) -> IpAddr {
+    /// Of a live agent.
+    pub fn new(table: Arc<SocketTable>, surroundings: Arc<Surroundings>) -> Self {
+        let (version, known) = surroundings.get();
+        Self { table: Some(table), surroundings, known, version }
+    }
+
+    /// Takes what became known since; whether there was anything.
+    pub fn refresh(&mut self) -> bool {
+        if self.surroundings.version() == self.version {
+            return false;
+        }
+        (self.version, self.known) = self.surroundings.get();
+        true
+    }
+
+    /// Addresses of this host and its namespaces.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// The table of connections.
+    pub fn table(&self) -> Option<&SocketTable> {
+        self.table.as_deref()
+    }
+
+    /// Something was seen in this namespace: if it is not known, it will be looked at.
+    pub fn meet(&self, netns: Netns) {
+        if netns != 0 && !self.known.spaces.contains(&netns) {
+            self.surroundings.ask();
+        }
+    }
+
+    /// The address of a socket of `netns` that is bound to none: its peer's where that is the same
+    /// place, else the one that it would send from.
+    pub fn local_ip(&self, netns: Netns, bound: IpAddr, remote: IpAddr) -> IpAddr {
         if !bound.is_unspecified() {
             return bound;
         }
-        if remote.is_loopback() || self.addresses.contains(&remote) {
+        let places = &self.known.places;
+        if netns != 0 && netns != places.own() {
+            return places.source(netns, remote).unwrap_or(bound);
+        }
+        if remote.is_loopback() || places.homes(remote).next() == Some(places.own()) {
             return remote;
         }
         let any: SocketAddr =
@@ -135,11 +184,11 @@ impl Owners {
 
     /// Whether owners are looked up and either address is of this host.
     pub fn has_end_of(&self, client: IpAddr, server: IpAddr) -> bool {
-        let is_here = |ip: IpAddr| ip.is_loopback() || self.addresses.contains(&ip);
-        self.table.is_some() && (is_here(client) || is_here(server))
+        let places = &self.known.places;
+        self.table.is_some() && (places.is_here(client) || places.is_here(server))
     }
 
     fn is_here(&self, end: SocketAddr) -> bool {
-        end.ip().is_loopback() || self.addresses.contains(&end.ip())
+        self.known.places.is_here(end.ip())
     }
 }

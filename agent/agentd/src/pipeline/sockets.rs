@@ -8,14 +8,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use l7::{Conversation, ConversationContext, Direction, Origin, Output, Segment, Shared};
-use metadata::{Connection, Owner};
+use metadata::{Connection, Netns, Owner};
 use schema::{Drop, ObservationPoint, SignalSource, TunnelType};
 use source::bpf::{self, Data, Event, ProcessChange, SocketChange, SocketRole, Transport};
 
 use super::packets::Load;
 use super::seen::Seen;
 use super::stage::Stage;
-use crate::owners::ProcessNames;
+use crate::owners::Processes;
 use crate::telemetry::Losses;
 
 /// Conversations at once; beyond, new ones are not followed.
@@ -54,7 +54,7 @@ pub struct SocketPipeline {
     /// their conversations are found in the tick's own walk over all of them. unit ns
     closed: HashMap<u64, u64>,
     exited: HashMap<u32, u64>,
-    names: ProcessNames,
+    processes: Processes,
     output: Output,
     stage: Stage,
     losses: Losses,
@@ -62,13 +62,13 @@ pub struct SocketPipeline {
 
 impl SocketPipeline {
     /// With nothing seen yet.
-    pub fn new(config: l7::Config, names: ProcessNames, stage: Stage) -> Self {
+    pub fn new(config: l7::Config, processes: Processes, stage: Stage) -> Self {
         Self {
             shared: Shared::new(config),
             conversations: HashMap::new(),
             closed: HashMap::new(),
             exited: HashMap::new(),
-            names,
+            processes,
             output: Output::default(),
             stage,
             losses: Losses::default(),
@@ -81,12 +81,18 @@ impl SocketPipeline {
             Event::Data(data) => self.on_data(data),
             Event::Socket(socket) => self.on_socket(socket),
             Event::Process(process) => match process.change {
-                // A number that is used again belongs to somebody else.
-                ProcessChange::Exec { .. } | ProcessChange::Fork => {
-                    self.names.forget(process.caller.tgid);
+                ProcessChange::Exec { cgroup, netns, .. } => {
+                    let bpf::event::Caller { tgid, comm, .. } = process.caller;
+                    self.processes.on_exec(tgid, comm.as_str(), cgroup, netns);
+                    self.stage.owners().meet(netns);
+                }
+                ProcessChange::Fork => {
+                    let bpf::event::Caller { tgid, comm, .. } = process.caller;
+                    self.processes.on_fork(tgid, process.parent_tgid, comm.as_str());
                 }
                 ProcessChange::Exit { .. } => {
                     self.exited.insert(process.caller.tgid, process.caller.time_ns);
+                    self.processes.on_exit(process.caller.tgid);
                 }
             },
         }
@@ -95,6 +101,7 @@ impl SocketPipeline {
     /// To be called several times a second: what waited long enough goes on, what is silent for
     /// too long is forgotten, and all rows come out.
     pub fn tick(&mut self, now_ns: u64, second: u64) {
+        self.stage.refresh();
         let mut ended: Vec<Key> = Vec::new();
         let (closed, exited) = (std::mem::take(&mut self.closed), std::mem::take(&mut self.exited));
         for (key, followed) in &mut self.conversations {
@@ -201,11 +208,11 @@ impl SocketPipeline {
     fn follow(&mut self, data: &Data<'_>) -> Followed {
         let tuple = &data.tuple;
         let remote = SocketAddr::new(tuple.remote_ip, tuple.remote_port);
-        let local_ip = self.stage.owners().local_ip(tuple.local_ip, tuple.remote_ip);
-        let local = SocketAddr::new(local_ip, tuple.local_port);
+        let netns = self.processes.netns(data.caller.tgid, data.caller.comm.as_str());
+        let local = self.local(netns, tuple);
         let udp = tuple.transport == Transport::Udp;
-        let owner = self.owner(&data.caller);
-        self.note_owner(tuple, local, &owner);
+        let owner = self.owner(&data.caller, data.socket_id);
+        self.note_owner(netns, tuple, local, &owner);
         let (local_is_client, score) = match tuple.role {
             SocketRole::Connect => (true, SCORE_CERTAIN),
             SocketRole::Accept => (false, SCORE_CERTAIN),
@@ -255,10 +262,10 @@ impl SocketPipeline {
     fn on_socket(&mut self, event: &bpf::SocketEvent) {
         match event.change {
             SocketChange::Connect(_) | SocketChange::Accept => {
-                let owner = self.owner(&event.caller);
-                let tuple = &event.tuple;
-                let local_ip = self.stage.owners().local_ip(tuple.local_ip, tuple.remote_ip);
-                self.note_owner(tuple, SocketAddr::new(local_ip, tuple.local_port), &owner);
+                let owner = self.owner(&event.caller, event.socket_id);
+                self.stage.owners().meet(event.netns);
+                let local = self.local(event.netns, &event.tuple);
+                self.note_owner(event.netns, &event.tuple, local, &owner);
             }
             SocketChange::Close if event.tuple.transport == Transport::Udp => {
                 self.closed.insert(event.socket_id, event.caller.time_ns);
@@ -277,20 +284,26 @@ impl SocketPipeline {
         self.stage.take(now_ns, &followed.seen, &mut self.output);
     }
 
-    fn owner(&mut self, caller: &bpf::event::Caller) -> Owner {
-        Owner { tgid: caller.tgid, name: self.names.name(caller.tgid, caller.comm.as_str()) }
+    fn owner(&mut self, caller: &bpf::event::Caller, socket_id: u64) -> Owner {
+        self.processes.owner(caller.tgid, caller.comm.as_str(), socket_id)
     }
 
-    fn note_owner(&self, tuple: &bpf::Tuple, local: SocketAddr, owner: &Owner) {
-        let Some(table) = &self.stage.owners().table else { return };
+    /// The process's end of a socket.
+    fn local(&self, netns: Netns, tuple: &bpf::Tuple) -> SocketAddr {
+        let ip = self.stage.owners().local_ip(netns, tuple.local_ip, tuple.remote_ip);
+        SocketAddr::new(ip, tuple.local_port)
+    }
+
+    fn note_owner(&self, netns: Netns, tuple: &bpf::Tuple, local: SocketAddr, owner: &Owner) {
+        let Some(table) = self.stage.owners().table() else { return };
         let protocol = if tuple.transport == Transport::Udp { 17 } else { 6 };
         if tuple.remote_port != 0 {
             let remote = SocketAddr::new(tuple.remote_ip, tuple.remote_port);
-            table.insert(Connection { protocol, local, remote }, owner.clone());
+            table.insert(netns, Connection { protocol, local, remote }, owner.clone());
         }
         if protocol == 17 {
             let bound = SocketAddr::new(tuple.local_ip, tuple.local_port);
-            table.insert_listener(protocol, bound, owner.clone());
+            table.insert_listener(netns, protocol, bound, owner.clone());
         }
     }
 }

@@ -99,6 +99,11 @@ impl Stage {
         &self.owners
     }
 
+    /// Takes what became known of the host's addresses since; whether there was anything.
+    pub fn refresh(&mut self) -> bool {
+        self.owners.refresh()
+    }
+
     /// Gives on what has waited long enough at `now_ns`.
     pub fn advance(&mut self, now_ns: u64) {
         while self.waiting.front().is_some_and(|waiting| waiting.ready_ns <= now_ns) {
@@ -208,7 +213,7 @@ mod tests {
 
     /// A stage with one record that waits, and what comes out of it.
     fn stage(table: &Arc<SocketTable>) -> (Stage, Rc<RefCell<Vec<Batch>>>) {
-        let owners = Owners { table: Some(Arc::clone(table)), ..Owners::default() };
+        let owners = Owners::new(Arc::clone(table), Arc::default());
         let batches = Rc::new(RefCell::new(Vec::new()));
         let outlet = Rc::clone(&batches);
         let push = move |batch| outlet.borrow_mut().push(batch);
@@ -221,14 +226,14 @@ mod tests {
 
     #[test]
     fn a_row_waits_for_owners_that_are_told_late() {
-        let table = Arc::new(SocketTable::new(16));
+        let table = Arc::new(SocketTable::new(16, 0));
         let (mut stage, batches) = stage(&table);
         stage.flush(SETTLE_NS, 0);
         assert!(batches.borrow().is_empty(), "nobody is known yet");
         let (client, server) = (seen().client, seen().server);
-        let owner = |name: &str| Owner { tgid: 7, name: name.into() };
-        table.insert(Connection { protocol: 6, local: client, remote: server }, owner("curl"));
-        table.insert(Connection { protocol: 6, local: server, remote: client }, owner("nginx"));
+        let owner = |name: &str| Owner { tgid: 7, name: name.into(), ..Owner::default() };
+        table.insert(0, Connection { protocol: 6, local: client, remote: server }, owner("curl"));
+        table.insert(0, Connection { protocol: 6, local: server, remote: client }, owner("nginx"));
         // The look-up before is remembered for a tenth of a second.
         stage.flush(200_000_000, 0);
         let batches = batches.borrow();
@@ -243,7 +248,7 @@ mod tests {
 
     #[test]
     fn a_row_goes_on_without_owners_after_a_while_and_at_the_end() {
-        let table = Arc::new(SocketTable::new(16));
+        let table = Arc::new(SocketTable::new(16, 0));
         let rows = |batches: &RefCell<Vec<Batch>>| -> usize {
             batches.borrow().iter().map(|batch| batch.rows).sum()
         };

@@ -48,6 +48,10 @@ pub struct Row {
     pub process_kname_0: crate::Text,
     /// Name of the process as the kernel has it: the server's.
     pub process_kname_1: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the client's.
+    pub container_id_0: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the server's.
+    pub container_id_1: crate::Text,
     /// Requests.
     pub request: u32,
     /// Responses.
@@ -246,6 +250,20 @@ pub static COLUMNS: &[ColumnDef] = &[
     ColumnDef {
         id: 32570,
         name: "process_kname_1",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 18045,
+        name: "container_id_0",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 25531,
+        name: "container_id_1",
         kind: ColumnType::LowCard,
         origin: Origin::Agent,
         json: Json::Plain,
@@ -615,6 +633,8 @@ impl row::Row for Row {
             Column::U32(rows.iter().map(|row| row.process_id_1).collect()),
             row::texts(rows.iter().map(|row| row.process_kname_0.as_str())),
             row::texts(rows.iter().map(|row| row.process_kname_1.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_0.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_1.as_str())),
             Column::U32(rows.iter().map(|row| row.request).collect()),
             Column::U32(rows.iter().map(|row| row.response).collect()),
             Column::U32(rows.iter().map(|row| row.client_error).collect()),

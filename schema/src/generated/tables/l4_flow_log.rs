@@ -92,6 +92,14 @@ pub struct Row {
     pub process_kname_0: crate::Text,
     /// Name of the process as the kernel has it: the server's.
     pub process_kname_1: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the client's.
+    pub container_id_0: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the server's.
+    pub container_id_1: crate::Text,
+    /// Socket of the process: `flow_id` of its rows from system calls; 0 = not known: the client's.
+    pub socket_id_0: u64,
+    /// Socket of the process: `flow_id` of its rows from system calls; 0 = not known: the server's.
+    pub socket_id_1: u64,
     /// Start of the period: first packet, or the report before. unit µs, clock: wall
     pub start_time: i64,
     /// End of the period: last packet, or the report. unit µs, clock: wall
@@ -819,6 +827,34 @@ pub static COLUMNS: &[ColumnDef] = &[
         json: Json::Plain,
     },
     ColumnDef {
+        id: 18045,
+        name: "container_id_0",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 25531,
+        name: "container_id_1",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 24364,
+        name: "socket_id_0",
+        kind: ColumnType::U64,
+        origin: Origin::Agent,
+        json: Json::ZeroIsNull,
+    },
+    ColumnDef {
+        id: 31850,
+        name: "socket_id_1",
+        kind: ColumnType::U64,
+        origin: Origin::Agent,
+        json: Json::ZeroIsNull,
+    },
+    ColumnDef {
         id: 17121,
         name: "start_time",
         kind: ColumnType::Micros,
@@ -1373,6 +1409,10 @@ impl row::Row for Row {
             Column::U32(rows.iter().map(|row| row.process_id_1).collect()),
             row::texts(rows.iter().map(|row| row.process_kname_0.as_str())),
             row::texts(rows.iter().map(|row| row.process_kname_1.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_0.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_1.as_str())),
+            Column::U64(rows.iter().map(|row| row.socket_id_0).collect()),
+            Column::U64(rows.iter().map(|row| row.socket_id_1).collect()),
             Column::I64(rows.iter().map(|row| row.start_time).collect()),
             Column::I64(rows.iter().map(|row| row.end_time).collect()),
             Column::U64(rows.iter().map(|row| row.duration).collect()),

@@ -52,6 +52,14 @@ pub struct Row {
     pub process_kname_0: crate::Text,
     /// Name of the process as the kernel has it: the server's.
     pub process_kname_1: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the client's.
+    pub container_id_0: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the server's.
+    pub container_id_1: crate::Text,
+    /// Socket of the process: `flow_id` of its rows from system calls; 0 = not known: the client's.
+    pub socket_id_0: u64,
+    /// Socket of the process: `flow_id` of its rows from system calls; 0 = not known: the server's.
+    pub socket_id_1: u64,
     /// Links system calls of one thread; 0 = none.
     pub syscall_trace_id_request: u64,
     /// Links system calls of one thread; 0 = none.
@@ -365,6 +373,34 @@ pub static COLUMNS: &[ColumnDef] = &[
         kind: ColumnType::LowCard,
         origin: Origin::Agent,
         json: Json::Plain,
+    },
+    ColumnDef {
+        id: 18045,
+        name: "container_id_0",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 25531,
+        name: "container_id_1",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 24364,
+        name: "socket_id_0",
+        kind: ColumnType::U64,
+        origin: Origin::Agent,
+        json: Json::ZeroIsNull,
+    },
+    ColumnDef {
+        id: 31850,
+        name: "socket_id_1",
+        kind: ColumnType::U64,
+        origin: Origin::Agent,
+        json: Json::ZeroIsNull,
     },
     ColumnDef {
         id: 38568,
@@ -1008,6 +1044,10 @@ impl row::Row for Row {
             Column::U32(rows.iter().map(|row| row.process_id_1).collect()),
             row::texts(rows.iter().map(|row| row.process_kname_0.as_str())),
             row::texts(rows.iter().map(|row| row.process_kname_1.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_0.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_1.as_str())),
+            Column::U64(rows.iter().map(|row| row.socket_id_0).collect()),
+            Column::U64(rows.iter().map(|row| row.socket_id_1).collect()),
             Column::U64(rows.iter().map(|row| row.syscall_trace_id_request).collect()),
             Column::U64(rows.iter().map(|row| row.syscall_trace_id_response).collect()),
             Column::U32(rows.iter().map(|row| row.syscall_thread_0).collect()),

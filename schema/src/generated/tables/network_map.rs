@@ -40,6 +40,10 @@ pub struct Row {
     pub process_kname_0: crate::Text,
     /// Name of the process as the kernel has it: the server's.
     pub process_kname_1: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the client's.
+    pub container_id_0: crate::Text,
+    /// Container of the process, 64 hexadecimal digits; empty = none, or not known: the server's.
+    pub container_id_1: crate::Text,
     /// Packets sent by the client.
     pub packet_tx: u64,
     /// Packets sent by the server.
@@ -310,6 +314,20 @@ pub static COLUMNS: &[ColumnDef] = &[
     ColumnDef {
         id: 32570,
         name: "process_kname_1",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 18045,
+        name: "container_id_0",
+        kind: ColumnType::LowCard,
+        origin: Origin::Agent,
+        json: Json::Plain,
+    },
+    ColumnDef {
+        id: 25531,
+        name: "container_id_1",
         kind: ColumnType::LowCard,
         origin: Origin::Agent,
         json: Json::Plain,
@@ -1060,6 +1078,8 @@ impl row::Row for Row {
             Column::U32(rows.iter().map(|row| row.process_id_1).collect()),
             row::texts(rows.iter().map(|row| row.process_kname_0.as_str())),
             row::texts(rows.iter().map(|row| row.process_kname_1.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_0.as_str())),
+            row::texts(rows.iter().map(|row| row.container_id_1.as_str())),
             Column::U64(rows.iter().map(|row| row.packet_tx).collect()),
             Column::U64(rows.iter().map(|row| row.packet_rx).collect()),
             Column::U64(rows.iter().map(|row| row.byte_tx).collect()),
