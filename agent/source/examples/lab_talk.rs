@@ -3,7 +3,10 @@
 //! `lab_talk serve PORT [--think-us N]` answers on every address until standard input ends;
 //! `lab_talk push HOST PORT SECONDS` sends as much as it can on one connection;
 //! `lab_talk ask HOST PORT CONNECTIONS REQUESTS` asks on one connection after the other;
-//! `lab_talk once HOST PORT` asks once, as the shortest process there can be.
+//! `lab_talk once HOST PORT` asks once, as the shortest process there can be;
+//! `lab_talk datagram HOST PORT` the same by UDP, from a socket that is bound to nothing.
+//!
+//! The server speaks HTTP, too, to those that begin with `GET`.
 //!
 //! In: a server's end. Out: one line of JSON for each connection, by `TCP_INFO`: the handshake's
 //! round trip, segments sent again, and the mean time to an answer. All times in µs.
@@ -11,7 +14,7 @@
 #![expect(unsafe_code, reason = "TCP_INFO")]
 
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,7 @@ const REQUEST_BYTES: usize = 100;
 const ANSWER_BYTES: usize = 200;
 const PUSH: u8 = b'P';
 const ASK: u8 = b'A';
+const HTTP: u8 = b'G';
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -34,6 +38,7 @@ fn main() -> io::Result<()> {
             Ok(())
         }
         ["once", host, port] => ask(server(host, port)?, 1),
+        ["datagram", host, port] => datagram(server(host, port)?),
         _ => Err(io::Error::other("usage: lab_talk serve|push|ask|once …")),
     }
 }
@@ -59,9 +64,24 @@ fn serve(port: u64, options: &[&str]) -> io::Result<()> {
             std::thread::spawn(move || _ = answer(stream, info, think));
         }
     });
+    let echo = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port as u16))?;
+    std::thread::spawn(move || {
+        let mut datagram = [0; REQUEST_BYTES];
+        while let Ok((_, peer)) = echo.recv_from(&mut datagram) {
+            let _ = echo.send_to(&[b'a'; ANSWER_BYTES], peer);
+        }
+    });
     println!("ready");
     io::stdin().read_to_end(&mut Vec::new())?;
     Ok(())
+}
+
+fn datagram(server: SocketAddr) -> io::Result<()> {
+    let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.send_to(&[ASK; REQUEST_BYTES], server)?;
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    socket.recv_from(&mut [0; ANSWER_BYTES]).map(drop)
 }
 
 fn answer(mut stream: TcpStream, opened: libc::tcp_info, think: Duration) -> io::Result<()> {
@@ -72,6 +92,10 @@ fn answer(mut stream: TcpStream, opened: libc::tcp_info, think: Duration) -> io:
     let mut buffer = vec![0; 1 << 16];
     if kind[0] == PUSH {
         while stream.read(&mut buffer)? > 0 {}
+    } else if kind[0] == HTTP {
+        let _ = stream.read(&mut buffer)?;
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
+        stream.write_all(answer)?;
     } else {
         // The first byte of every request is its kind.
         let mut request = [0; REQUEST_BYTES - 1];

@@ -64,6 +64,14 @@ impl Namespace {
         command
     }
 
+    /// The same, in this cgroup: entered first, since in here `/sys` is another.
+    pub fn command_in(&self, group: &Path, program: &Path) -> Command {
+        let mut command = Command::new("/bin/sh");
+        let enter = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.display());
+        command.args(["-c", &enter, "sh", "ip", "netns", "exec", &self.name]).arg(program);
+        command
+    }
+
     /// `ip` with these words in here.
     pub fn ip(&self, words: &str) -> Result<()> {
         let words: Vec<&str> = ["-n", &self.name].into_iter().chain(words.split(' ')).collect();
@@ -126,10 +134,13 @@ pub struct Helper {
 impl Helper {
     /// Starts it in a namespace and waits until it says that it is ready.
     pub fn start(space: &Namespace, program: &Path, words: &[&str]) -> Result<Self> {
-        let name = program.display().to_string();
-        let mut child = space
-            .command(program)
-            .args(words)
+        Self::spawn(space.command(program).args(words))
+    }
+
+    /// Starts a command and waits until it says that it is ready.
+    pub fn spawn(command: &mut Command) -> Result<Self> {
+        let name = format!("{command:?}");
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -6,6 +6,7 @@ pub mod capture_speed;
 pub mod counts;
 pub mod failures;
 pub mod netem;
+pub mod owners;
 pub mod protocols;
 pub mod replay;
 pub mod selfcheck;
@@ -53,6 +54,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "network-cut", run: failures::network_cut },
     Scenario { name: "browser", run: browser::run_browser },
     Scenario { name: "netem", run: netem::run },
+    Scenario { name: "owners", run: owners::run },
     Scenario { name: "capture-speed", run: capture_speed::run },
     Scenario { name: "bad-input", run: bad_input::run },
 ];

@@ -108,9 +108,9 @@ fn namespaces(proc: &Path, own: Netns) -> BTreeMap<Netns, PathBuf> {
         }
     }
     // Names are the host's, which process 1 sees where the agent is in a container.
-    let root = proc.join("1/root");
-    for folder in NAMED {
-        for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+    let roots = [PathBuf::from("/"), proc.join("1/root")];
+    for folder in roots.iter().flat_map(|root| NAMED.map(|named| root.join(named))) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             let netns = entry.metadata().map_or(0, |file| file.ino() as Netns);
             if out.len() < NAMESPACES_MAX && seen.insert(netns) {
                 out.insert(netns, entry.path());

@@ -188,8 +188,7 @@ impl Sink for Followed {
         match place {
             Some(place) => {
                 place.learn(info);
-                let edge = place.seen.edge(self.stage.owners(), self.now_ns);
-                self.stage.meter(&edge, tick);
+                self.stage.meter_seen(self.now_ns, &place.seen, tick);
             }
             None => self.stage.meter(&edge_of_strangers(info), tick),
         }

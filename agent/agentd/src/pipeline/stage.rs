@@ -32,6 +32,7 @@ pub type Outlet = Box<dyn FnMut(Batch)>;
 enum Found {
     Record(Box<Record>),
     Stat(Stat),
+    Tick(Box<FlowTick>),
 }
 
 #[derive(Debug)]
@@ -73,6 +74,16 @@ impl Stage {
     pub fn meter(&mut self, edge: &Edge, tick: &FlowTick) {
         self.meter.on_tick(edge, tick);
         self.bound_documents();
+    }
+
+    /// The same, of a flow with an end on this host, whose owner is given time to be told.
+    pub fn meter_seen(&mut self, now_ns: u64, seen: &Rc<Seen>, tick: &FlowTick) {
+        let edge = seen.edge(&self.owners, now_ns);
+        if !seen.awaits_owner() || self.settle_ns == 0 || self.waiting.len() >= WAITING_MAX {
+            return self.meter(&edge, tick);
+        }
+        let ready_ns = now_ns.saturating_add(self.settle_ns);
+        self.wait(ready_ns, seen, Found::Tick(Box::new(tick.clone())));
     }
 
     /// Takes what a conversation yielded at `now_ns`, and empties it.
@@ -158,6 +169,7 @@ impl Stage {
                 self.meter.on_stat(&edge, seen.direction_score, &stat);
                 self.bound_documents();
             }
+            Found::Tick(tick) => self.meter(&edge, &tick),
             Found::Record(record) => {
                 self.requests.push(l7_rows::row(&seen, &edge, *record));
                 if self.requests.len() >= BATCH_ROWS {
