@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 
 use e2e::report::Report;
-use e2e::scenarios::{ALL, Context, Scenario};
+use e2e::scenarios::{ALL, Context, MEASURING, Scenario};
 
 fn main() -> ExitCode {
     let mut report = Report::default();
@@ -62,11 +62,12 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>> {
         return Ok(ALL.iter().collect());
     }
     if names.is_empty() {
-        let known: Vec<&str> = ALL.iter().map(|scenario| scenario.name).collect();
+        let known: Vec<&str> = ALL.iter().chain(MEASURING).map(|scenario| scenario.name).collect();
         bail!("name scenarios, or `all`: {}", known.join(" "));
     }
     let find = |name: &String| {
         ALL.iter()
+            .chain(MEASURING)
             .find(|scenario| scenario.name == name)
             .with_context(|| format!("no scenario {name:?}"))
     };
