@@ -11,14 +11,13 @@ const SRT_MAX_NS: u64 = 10 * crate::SECOND_NS;
 /// State of an ICMP flow.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct IcmpPerf {
-    waiting: [Echo; WAITING],
+    waiting: [Option<Echo>; WAITING],
     next: u8,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Echo {
     key: (u16, u16),
-    /// 0 = none.
     time_ns: u64,
 }
 
@@ -28,15 +27,16 @@ impl IcmpPerf {
         let key = (icmp.id, icmp.sequence);
         if icmp.is_echo_request() {
             let next = usize::from(self.next) % WAITING;
-            self.waiting[next] = Echo { key, time_ns };
+            self.waiting[next] = Some(Echo { key, time_ns });
             self.next = self.next.wrapping_add(1);
             return None;
         }
         if !icmp.is_echo_reply() {
             return None;
         }
-        let echo = self.waiting.iter_mut().find(|echo| echo.time_ns != 0 && echo.key == key)?;
-        let elapsed_ns = time_ns.saturating_sub(std::mem::take(&mut echo.time_ns));
+        let is_asked = |echo: &&mut Option<Echo>| echo.is_some_and(|echo| echo.key == key);
+        let echo = self.waiting.iter_mut().find(is_asked)?.take()?;
+        let elapsed_ns = time_ns.saturating_sub(echo.time_ns);
         (1..=SRT_MAX_NS).contains(&elapsed_ns).then_some(elapsed_ns)
     }
 }

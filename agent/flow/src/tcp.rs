@@ -75,9 +75,9 @@ struct Side {
     segments: Segments,
     /// Time of its last segment, FIN and RST apart.
     last_ns: u64,
-    /// Time of its last new data.
+    /// Time of its last new data; known with [`Mark::HasData`].
     data_ns: u64,
-    /// Time of its first SYN or SYN-ACK; 0 = not seen.
+    /// Time of its first SYN or SYN-ACK; known with [`Mark::Opened`].
     opened_ns: u64,
     /// Acknowledgement that its SYN or SYN-ACK asks for; known with [`Mark::OpeningKnown`].
     opening_ack: u32,
@@ -113,6 +113,10 @@ enum Mark {
     SrtArmed,
     /// It may answer what the other has sent, and that tells a latency.
     ArtArmed,
+    /// It has sent a SYN or SYN-ACK whose time is known.
+    Opened,
+    /// It has sent new data.
+    HasData,
 }
 
 /// What a segment was, for the flow and for those who read payloads.
@@ -144,8 +148,12 @@ impl TcpPerf {
             // A scaled window is 0 exactly when the field is.
             count.losses().zero_win[sender] += 1;
         }
+        if matches!(kind, Kind::Syn | Kind::SynAck) && payload_bytes > 0 {
+            // Data that came early (RFC 7413): without the peer's consent it is sent once more.
+            self.sides[sender].segments.insert(tcp.seq.wrapping_add(1), payload_bytes);
+        }
         let retransmitted = match kind {
-            Kind::Syn => self.on_syn(time_ns, sender, tcp, payload_bytes, count),
+            Kind::Syn => self.on_syn(time_ns, sender, tcp, count),
             Kind::SynAck => self.on_syn_ack(time_ns, sender, tcp, count),
             Kind::Ack => {
                 self.on_ack(time_ns, sender, tcp, count);
@@ -178,19 +186,14 @@ impl TcpPerf {
         time_ns: u64,
         sender: usize,
         tcp: &TcpView<'_>,
-        payload_bytes: u32,
         count: &mut Count<'_>,
     ) -> bool {
         count.opening().syn_count += 1;
         let side = &mut self.sides[sender];
         if !side.is(Mark::OpeningKnown) {
             side.set_opening_ack(tcp.seq.wrapping_add(1));
-            side.opened_ns = time_ns;
+            side.set_opened(time_ns);
             self.handshaking = true;
-        }
-        if payload_bytes > 0 {
-            // Data that came early (RFC 7413): without the server's consent it is sent once more.
-            side.segments.insert(tcp.seq.wrapping_add(1), payload_bytes);
         }
         let again = side.is(Mark::SynSent);
         side.mark(Mark::SynSent);
@@ -217,7 +220,7 @@ impl TcpPerf {
             count.opening().retrans_synack += 1;
             count.losses().retrans[sender] += 1;
         } else {
-            side.opened_ns = time_ns;
+            side.set_opened(time_ns);
             side.set_opening_ack(tcp.seq.wrapping_add(1));
             if peer.is(Mark::OpeningKnown) {
                 peer.mark(Mark::SynFirst);
@@ -226,8 +229,10 @@ impl TcpPerf {
                 peer.set_opening_ack(tcp.ack);
             }
         }
-        let asked_ns = peer.opened_ns;
-        if peer.opening_ack() == Some(tcp.ack) && asked_ns != 0 && self.handshaking {
+        let asked_ns = peer.opened_ns();
+        // A SYN-ACK of the client answers a SYN of the server: both opened at the same time.
+        let answers = sender == SERVER && peer.opening_ack() == Some(tcp.ack);
+        if answers && self.handshaking {
             sample(time_ns, asked_ns, RTT_MAX_NS, |rtt| count.opening().rtt_server.add(rtt));
         }
         self.disarm_latency();
@@ -237,16 +242,19 @@ impl TcpPerf {
     fn on_ack(&mut self, time_ns: u64, sender: usize, tcp: &TcpView<'_>, count: &mut Count<'_>) {
         let (handshaking, acknowledged) = (self.handshaking, self.acknowledged);
         let (side, peer) = self.pair(sender);
-        let is_of_handshake = peer.is(Mark::SynAckSent) && peer.opening_ack() == Some(tcp.ack);
+        // Not once the client has sent data: that has ended the handshake.
+        let is_of_handshake = peer.is(Mark::SynAckSent)
+            && peer.opening_ack() == Some(tcp.ack)
+            && !side.is(Mark::HasData);
         if sender == CLIENT && is_of_handshake {
             side.mark(Mark::HandshakeAck);
             if !acknowledged {
                 let opening = count.opening();
                 if side.is(Mark::SynFirst) && handshaking {
-                    sample(time_ns, side.opened_ns, RTT_MAX_NS, |rtt| opening.rtt.add(rtt));
+                    sample(time_ns, side.opened_ns(), RTT_MAX_NS, |rtt| opening.rtt.add(rtt));
                 }
                 if side.is(Mark::SynFirst) || !side.is(Mark::SynSent) {
-                    let answered_ns = peer.opened_ns;
+                    let answered_ns = peer.opened_ns();
                     sample(time_ns, answered_ns, RTT_MAX_NS, |rtt| opening.rtt_client.add(rtt));
                 }
             }
@@ -256,7 +264,7 @@ impl TcpPerf {
         if side.is(Mark::SrtArmed) && tcp.ack == peer.data_end {
             side.unmark(Mark::SrtArmed);
             if sender == SERVER {
-                sample(time_ns, peer.data_ns, SRT_MAX_NS, |srt| count.latency().srt.add(srt));
+                sample(time_ns, peer.data_ns(), SRT_MAX_NS, |srt| count.latency().srt.add(srt));
             }
         }
     }
@@ -290,13 +298,14 @@ impl TcpPerf {
         }
         let follows = side.is(Mark::HasSent) && side.next_seq == tcp.seq;
         if side.is(Mark::ArtArmed) && sender == SERVER && follows {
-            sample(time_ns, peer.data_ns, ART_MAX_NS, |art| count.latency().art.add(art));
+            sample(time_ns, peer.data_ns(), ART_MAX_NS, |art| count.latency().art.add(art));
         }
         side.unmark(Mark::SrtArmed);
         side.unmark(Mark::ArtArmed);
         peer.mark(Mark::SrtArmed);
         peer.mark(Mark::ArtArmed);
         side.data_ns = time_ns;
+        side.mark(Mark::HasData);
         side.data_end = tcp.seq.wrapping_add(payload_bytes);
         false
     }
@@ -379,6 +388,19 @@ impl Side {
         self.mark(Mark::OpeningKnown);
     }
 
+    fn set_opened(&mut self, time_ns: u64) {
+        self.opened_ns = time_ns;
+        self.mark(Mark::Opened);
+    }
+
+    fn opened_ns(&self) -> Option<u64> {
+        self.is(Mark::Opened).then_some(self.opened_ns)
+    }
+
+    fn data_ns(&self) -> Option<u64> {
+        self.is(Mark::HasData).then_some(self.data_ns)
+    }
+
     fn is(&self, mark: Mark) -> bool {
         self.marks & 1 << mark as u8 != 0
     }
@@ -393,9 +415,10 @@ impl Side {
 }
 
 /// Gives the time since `since_ns` to `add`, when it is one: known, not 0, not above the limit.
-fn sample(time_ns: u64, since_ns: u64, max_ns: u64, add: impl FnOnce(u64)) {
+fn sample(time_ns: u64, since_ns: Option<u64>, max_ns: u64, add: impl FnOnce(u64)) {
+    let Some(since_ns) = since_ns else { return };
     let elapsed_ns = time_ns.saturating_sub(since_ns);
-    if since_ns != 0 && (1..=max_ns).contains(&elapsed_ns) {
+    if (1..=max_ns).contains(&elapsed_ns) {
         add(elapsed_ns);
     }
 }

@@ -1,7 +1,6 @@
 //! ICMP and ICMPv6 headers (RFC 792, RFC 4443).
 
 use crate::cursor::Cursor;
-use crate::error::Malformed;
 
 /// What the ICMP header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +29,11 @@ impl IcmpView {
     }
 }
 
-/// Reads an ICMP header; the cursor is then after its first eight bytes.
-pub(crate) fn read(cursor: &mut Cursor<'_>, v6: bool) -> Result<IcmpView, Malformed> {
-    let head = cursor.take::<8>("icmp")?;
-    Ok(IcmpView {
+/// Reads an ICMP header; the cursor is then after its first eight bytes. `None`, and the cursor as
+/// it was, when they are not all there: addresses and protocol are what a flow of it needs.
+pub(crate) fn read(cursor: &mut Cursor<'_>, v6: bool) -> Option<IcmpView> {
+    let head = cursor.take::<8>("icmp").ok()?;
+    Some(IcmpView {
         v6,
         kind: head[0],
         code: head[1],

@@ -31,6 +31,8 @@ pub mod protocol {
     pub const AH: u8 = 51;
     /// ICMPv6.
     pub const ICMPV6: u8 = 58;
+    /// Nothing follows in an IPv6 packet.
+    pub const NO_NEXT_HEADER: u8 = 59;
     /// IPv6 destination options.
     pub const DESTINATION_OPTIONS: u8 = 60;
     /// IPv6 mobility header.
@@ -172,7 +174,8 @@ fn read_v6(cursor: &mut Cursor<'_>) -> Result<Ip, Malformed> {
     Err(Malformed::Invalid("ipv6.extension_headers"))
 }
 
-/// Steps over one extension header; false when the transport header is next.
+/// Steps over one extension header; false when the transport header is next. Mobility, HIP and
+/// Shim6 headers that nothing follows are what the packet is about.
 fn read_extension(cursor: &mut Cursor<'_>, ip: &mut Ip) -> Result<bool, Malformed> {
     let length = match ip.protocol {
         protocol::HOP_BY_HOP
@@ -181,7 +184,12 @@ fn read_extension(cursor: &mut Cursor<'_>, ip: &mut Ip) -> Result<bool, Malforme
         | protocol::MOBILITY
         | protocol::HIP
         | protocol::SHIM6 => {
-            let [_, units] = cursor.peek::<2>().ok_or(Malformed::Truncated("ipv6.extension"))?;
+            let [next, units] = cursor.peek::<2>().ok_or(Malformed::Truncated("ipv6.extension"))?;
+            let carries =
+                matches!(ip.protocol, protocol::MOBILITY | protocol::HIP | protocol::SHIM6);
+            if carries && *next == protocol::NO_NEXT_HEADER {
+                return Ok(false);
+            }
             (usize::from(*units) + 1) * 8
         }
         protocol::AH => {

@@ -26,7 +26,7 @@ pub use tunnel::{DecapConfig, MAX_TUNNEL_TIERS, TrimKind, Tunnel, TunnelKind};
 pub use udp::UdpView;
 
 use crate::cursor::Cursor;
-use crate::tunnel::Inner;
+use crate::tunnel::{Inner, Opened};
 
 /// Reads one frame of `link` type. `wire_len` is its length before it was cut by the capture's
 /// snap length; a smaller value than `frame.len()` is raised to it.
@@ -36,53 +36,87 @@ pub fn parse<'a>(
     wire_len: u32,
     decap: &DecapConfig,
 ) -> Result<Packet<'a>, Malformed> {
-    let mut frame_bytes = wire_len.max(frame.len() as u32);
+    let frame_bytes = wire_len.max(frame.len() as u32);
     let mut cursor = Cursor::new(frame, frame_bytes);
-    let mut link = link::read(&mut cursor, link)?;
-    let (mut tunnel, mut tunnel_tier, mut network_id) = (None, 0, 0);
-    let mut decap = *decap;
-    loop {
-        let may_open = tunnel_tier < MAX_TUNNEL_TIERS && !decap.is_empty();
-        let opened = if link.eth_type == eth_type::MPLS || link.eth_type == eth_type::MPLS_MULTICAST
-        {
-            if !may_open || !decap.contains(TunnelKind::Mpls) {
-                return Err(Malformed::Unsupported("ethernet.type", link.eth_type));
-            }
-            tunnel::open_mpls(&mut cursor)?
+    let link = link::read(&mut cursor, link)?;
+    let (tunnel, tunnel_tier, network_id) = (None, 0, 0);
+    let decap = *decap;
+    innermost(Place { cursor, link, tunnel, tunnel_tier, network_id, frame_bytes, decap })
+}
+
+/// A network header ahead, and what was passed before it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    cursor: Cursor<'a>,
+    link: Link,
+    tunnel: Option<Tunnel>,
+    tunnel_tier: u8,
+    network_id: u64,
+    frame_bytes: u32,
+    decap: DecapConfig,
+}
+
+/// The packet at a place, or the one in the tunnel that it carries. As deep as tunnels are opened
+/// and headers taken off: each kind of these once.
+fn innermost(mut here: Place<'_>) -> Result<Packet<'_>, Malformed> {
+    let may_open = here.tunnel_tier < MAX_TUNNEL_TIERS && !here.decap.is_empty();
+    if matches!(here.link.eth_type, eth_type::MPLS | eth_type::MPLS_MULTICAST) {
+        if !may_open || !here.decap.contains(TunnelKind::Mpls) {
+            return Err(Malformed::Unsupported("ethernet.type", here.link.eth_type));
+        }
+        let opened = tunnel::open_mpls(&mut here.cursor)?;
+        return innermost(here.inside(&opened)?);
+    }
+    let ip = ip::read(&mut here.cursor, here.link.eth_type)?;
+    if !may_open {
+        return here.packet(&ip);
+    }
+    let mut ahead = here;
+    let Some(opened) = tunnel::open(&mut ahead.cursor, &ip, &here.decap) else {
+        return here.packet(&ip);
+    };
+    match ahead.inside(&opened).and_then(innermost) {
+        // What is damaged in a tunnel counts as the tunnel's.
+        Err(error) if !error.is_unsupported() => here.packet(&ip),
+        found => found,
+    }
+}
+
+impl<'a> Place<'a> {
+    /// The place in a tunnel, with the cursor at what it carries.
+    fn inside(mut self, opened: &Opened) -> Result<Self, Malformed> {
+        if let Some(left) = opened.trimmed(&self.decap) {
+            self.frame_bytes = self.cursor.wire_left();
+            self.decap = left;
         } else {
-            let ip = ip::read(&mut cursor, link.eth_type)?;
-            let opened = if may_open { tunnel::open(&mut cursor, &ip, &decap)? } else { None };
-            let Some(opened) = opened else {
-                let (transport, payload, payload_bytes) = packet::read_transport(&mut cursor, &ip)?;
-                return Ok(Packet {
-                    link,
-                    tunnel,
-                    tunnel_tier,
-                    network_id,
-                    ip,
-                    transport,
-                    payload,
-                    payload_bytes,
-                    frame_bytes,
-                });
-            };
-            opened
-        };
-        if let Some(left) = opened.trimmed(&decap) {
-            frame_bytes = cursor.wire_left();
-            decap = left;
-        } else {
-            tunnel.get_or_insert_with(|| opened.describe(&link));
-            tunnel_tier += 1;
+            self.tunnel.get_or_insert_with(|| opened.describe(&self.link));
+            self.tunnel_tier += 1;
             if let Some(id) = opened.network_id() {
-                network_id = network_id << 32 | u64::from(id);
+                self.network_id = self.network_id << 32 | u64::from(id);
             }
-            decap = decap.inside();
+            self.decap = self.decap.inside();
         }
         match opened.inner() {
-            Inner::Ethernet => link = link::read(&mut cursor, LinkType::Ethernet)?,
-            Inner::Network(eth_type) => link.eth_type = eth_type,
+            Inner::Ethernet => self.link = link::read(&mut self.cursor, LinkType::Ethernet)?,
+            Inner::Network(eth_type) => self.link.eth_type = eth_type,
         }
+        Ok(self)
+    }
+
+    /// The packet of this IP header, which was read.
+    fn packet(mut self, ip: &Ip) -> Result<Packet<'a>, Malformed> {
+        let (transport, payload, payload_bytes) = packet::read_transport(&mut self.cursor, ip)?;
+        Ok(Packet {
+            link: self.link,
+            tunnel: self.tunnel,
+            tunnel_tier: self.tunnel_tier,
+            network_id: self.network_id,
+            ip: *ip,
+            transport,
+            payload,
+            payload_bytes,
+            frame_bytes: self.frame_bytes,
+        })
     }
 }
 

@@ -172,7 +172,8 @@ pub(crate) fn by_ip_version(cursor: &Cursor<'_>) -> Result<u16, Malformed> {
 }
 
 /// Address families of BSD loopback headers: 2 is IPv4 everywhere, IPv6 differs by system. The
-/// byte order is that of the capturing host, so both are tried.
+/// byte order is that of the capturing host, so both are tried. Some systems write an EtherType into
+/// the second half instead.
 fn read_family(cursor: &mut Cursor<'_>) -> Result<u16, Malformed> {
     let head = *cursor.take::<4>("loopback.family")?;
     for family in [u32::from_le_bytes(head), u32::from_be_bytes(head)] {
@@ -181,6 +182,9 @@ fn read_family(cursor: &mut Cursor<'_>) -> Result<u16, Malformed> {
             10 | 24 | 28 | 30 => return Ok(eth_type::IPV6),
             _ => {}
         }
+    }
+    if let kind @ (eth_type::IPV4 | eth_type::IPV6) = u16::from_be_bytes([head[2], head[3]]) {
+        return Ok(kind);
     }
     Err(Malformed::Unsupported("loopback.family", u16::from_le_bytes([head[0], head[1]])))
 }

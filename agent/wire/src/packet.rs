@@ -20,7 +20,7 @@ pub enum Transport<'a> {
     Icmp(IcmpView),
     /// A fragment other than the first: its transport header was in the first.
     Fragment,
-    /// Another protocol; `Packet::ip.protocol` says which.
+    /// Another protocol, or an ICMP header that is not all there; `Packet::ip.protocol` says which.
     Other,
 }
 
@@ -69,8 +69,8 @@ pub(crate) fn read_transport<'a>(
         _ if ip.is_later_fragment() => Transport::Fragment,
         protocol::TCP => Transport::Tcp(tcp::read(cursor)?),
         protocol::UDP => Transport::Udp(udp::read(cursor)?),
-        protocol::ICMP => Transport::Icmp(icmp::read(cursor, false)?),
-        protocol::ICMPV6 => Transport::Icmp(icmp::read(cursor, true)?),
+        protocol::ICMP => icmp::read(cursor, false).map_or(Transport::Other, Transport::Icmp),
+        protocol::ICMPV6 => icmp::read(cursor, true).map_or(Transport::Other, Transport::Icmp),
         _ => Transport::Other,
     };
     let payload = cursor.rest();

@@ -7,7 +7,6 @@ mod udp;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::cursor::Cursor;
-use crate::error::Malformed;
 use crate::ip::{Ip, protocol};
 use crate::link::{Link, eth_type};
 
@@ -244,16 +243,12 @@ impl Opened {
     }
 }
 
-/// Opens the tunnel that `ip` carries, when it is one of those configured. The cursor moves only
-/// then.
-pub(crate) fn open(
-    cursor: &mut Cursor<'_>,
-    ip: &Ip,
-    decap: &DecapConfig,
-) -> Result<Option<Opened>, Malformed> {
+/// Opens the tunnel that `ip` carries, when it is one of those configured and its header is sound.
+/// The cursor moves only then.
+pub(crate) fn open(cursor: &mut Cursor<'_>, ip: &Ip, decap: &DecapConfig) -> Option<Opened> {
     // A fragment of an outer packet holds an incomplete inner one.
     if ip.fragment.is_some() {
-        return Ok(None);
+        return None;
     }
     let mut ahead = *cursor;
     let ipip = |inner| {
@@ -261,13 +256,12 @@ pub(crate) fn open(
         decap.contains(TunnelKind::Ipip).then_some(found)
     };
     let found = match ip.protocol {
-        protocol::UDP => udp::open(&mut ahead, decap)?,
+        protocol::UDP => udp::open(&mut ahead, decap).ok()?,
         protocol::IPIP => ipip(Inner::Network(eth_type::IPV4)),
         protocol::IPV6 => ipip(Inner::Network(eth_type::IPV6)),
-        protocol::GRE => gre::open(&mut ahead, decap)?,
+        protocol::GRE => gre::open(&mut ahead, decap).ok()?,
         _ => None,
-    };
-    let Some(found) = found else { return Ok(None) };
+    }?;
     *cursor = ahead;
-    Ok(Some(Opened { found, addresses: Some((ip.src, ip.dst)) }))
+    Some(Opened { found, addresses: Some((ip.src, ip.dst)) })
 }

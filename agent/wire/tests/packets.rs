@@ -115,6 +115,24 @@ fn ppp_on_lines_and_over_ethernet() {
 }
 
 #[test]
+fn headers_that_nothing_follows_are_what_the_packet_is_about() {
+    for (kind, kept) in [(135, 135), (139, 139), (140, 140), (60, 59), (0, 59)] {
+        let header = [59, 0, 0, 0, 0, 0, 0, 0];
+        let frame = build::ethernet(eth_type::IPV6, &build::ipv6(A6, B6, kind, &header));
+        let packet = read(LinkType::Ethernet, &frame);
+        assert_eq!((packet.ip.protocol, packet.transport), (kept, Transport::Other));
+    }
+}
+
+#[test]
+fn an_icmp_header_that_is_cut_off_is_a_packet_all_the_same() {
+    let frame = build::ethernet(eth_type::IPV4, &build::ipv4(A, B, 1, &[8, 0, 0]));
+    let packet = read(LinkType::Ethernet, &frame);
+    assert_eq!((packet.ip.protocol, packet.transport), (1, Transport::Other));
+    assert_eq!((packet.ports(), packet.payload_bytes), ((0, 0), 3));
+}
+
+#[test]
 fn authentication_headers_are_stepped_over_in_both_versions() {
     let mut auth = vec![6, 4, 0, 0];
     auth.extend_from_slice(&[0; 20]);
@@ -151,6 +169,7 @@ fn other_link_types() {
     for (link, family) in [
         (LinkType::Null, [2, 0, 0, 0]),
         (LinkType::Null, [0, 0, 0, 2]),
+        (LinkType::Null, [0x0f, 0, 8, 0]),
         (LinkType::Loop, [0, 0, 0, 2]),
     ] {
         let mut frame = family.to_vec();

@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use wire::{
-    DecapConfig, LinkType, Malformed, Packet, Transport, TrimKind, TunnelKind, build, eth_type,
-    parse,
+    DecapConfig, LinkType, Packet, Transport, TrimKind, TunnelKind, build, eth_type, parse,
 };
 
 const OUT_A: Ipv4Addr = Ipv4Addr::new(192, 168, 0, 1);
@@ -81,10 +80,8 @@ fn vxlan_gpe_with_nsh() {
     check(&outer(17, &build::udp(50000, 4790, &gpe)), TunnelKind::VxlanNsh, 9);
     gpe[9] = 1;
     let refused = outer(17, &build::udp(50000, 4790, &gpe));
-    assert_eq!(
-        parse(LinkType::Ethernet, &refused, 0, &DecapConfig::all()),
-        Err(Malformed::Invalid("nsh.length"))
-    );
+    let closed = read(&refused, &DecapConfig::all());
+    assert_eq!((closed.tunnel_tier, closed.ports()), (0, (50000, 4790)), "no sound header");
     let mut plain = vec![0x0c, 0, 0, 1, 0, 0, 42, 0];
     plain.extend_from_slice(&inner_ip());
     check(&outer(17, &build::udp(50000, 4790, &plain)), TunnelKind::Vxlan, 42);
@@ -153,6 +150,24 @@ fn two_tiers_are_opened_and_a_third_is_not() {
     }
     let packet = read(&frame, &DecapConfig::default());
     assert_eq!(packet.ports(), (50000, 4789));
+}
+
+#[test]
+fn what_is_damaged_in_a_tunnel_counts_as_the_tunnels() {
+    let frame = outer(17, &build::udp(50000, 4789, &build::vxlan(42, &inner_frame())));
+    let whole = frame.len();
+    for cut in [whole - 1, whole - 6, whole - 12, whole - 20, whole - 40] {
+        let packet = parse(LinkType::Ethernet, &frame[..cut], whole as u32, &DecapConfig::all());
+        let packet = packet.expect("a packet of the inner or of the outer flow");
+        let is_inner = cut + b"inner".len() >= whole;
+        assert_eq!(packet.tunnel_tier, u8::from(is_inner), "{cut} of {whole} bytes");
+        assert_eq!(packet.frame_bytes as usize, whole);
+    }
+    let mut arp = inner_frame();
+    arp[12..14].copy_from_slice(&[8, 6]);
+    let frame = outer(17, &build::udp(50000, 4789, &build::vxlan(42, &arp)));
+    let refused = parse(LinkType::Ethernet, &frame, 0, &DecapConfig::all());
+    assert!(refused.is_err_and(|error| error.is_unsupported()), "as ARP outside of a tunnel");
 }
 
 #[test]

@@ -249,6 +249,33 @@ fn data_in_a_syn_counts_as_sent() {
 }
 
 #[test]
+fn a_handshake_from_both_sides_has_no_times() {
+    let mut lab = Lab::new();
+    lab.send(0, from_client(100, 0, S), b"");
+    lab.send(10, from_server(500, 0, S), b"");
+    lab.send(20, from_client(100, 501, SA), b"");
+    lab.send(30, from_server(501, 101, A), b"");
+    let counters = lab.first_report_of(1).counters;
+    assert_eq!(
+        (counters.rtt.count, counters.rtt_client.count, counters.rtt_server.count),
+        (0, 0, 0)
+    );
+}
+
+#[test]
+fn an_acknowledgement_after_data_ends_no_handshake() {
+    let mut lab = Lab::new();
+    lab.send(0, from_client(100, 0, S), b"");
+    lab.send(10, from_server(500, 101, SA), b"");
+    lab.send(20, from_client(101, 501, PA), b"request");
+    lab.send(25, from_server(501, 108, A), b"");
+    lab.send(9_000, from_client(108, 501, A), b"");
+    lab.send(9_010, from_client(108, 501, PA), b"again");
+    let counters = lab.first_report_of(1).counters;
+    assert_eq!((counters.rtt.count, counters.rtt_client.count, counters.cit.count), (0, 0, 0));
+}
+
+#[test]
 fn direction_is_guessed_corrected_and_reversed() {
     // Caught in the middle, from the server's port: the receiver is the client.
     let mut lab = Lab::new();
