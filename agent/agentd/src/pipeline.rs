@@ -19,3 +19,6 @@ pub use packets::{End, METRICS_DELAY_S, PacketPipeline, PacketSettings};
 pub use seen::Owners;
 pub use sockets::SocketPipeline;
 pub use stage::Stage;
+
+#[cfg(test)]
+mod tests;

@@ -28,6 +28,10 @@ pub fn run(arguments: &ReplayArguments) -> Result<ExitCode> {
     let outlet = Rc::clone(&printer);
     let print = move |batch| outlet.borrow_mut().print(&batch);
     let stage = Stage::new(Owners::default(), 0, Box::new(print));
+    let stage = match arguments.table {
+        ReplayTable::L4FlowLog | ReplayTable::L7FlowLog => stage.without_metrics(),
+        ReplayTable::Network | ReplayTable::Application => stage,
+    };
     let mut replay = Replay { pipeline: PacketPipeline::new(settings, stage), second: 0, printer };
     let mut code = ExitCode::SUCCESS;
     for path in &arguments.files {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow::FlowTick;
 use l7::Stat;
-use schema::{Batch, SignalSource, Table};
+use schema::{Batch, Row, SignalSource, Table};
 
 use crate::application::{self, ApplicationKey, ApplicationSum};
 use crate::edge::Edge;
@@ -13,6 +13,8 @@ use crate::network::{self, NetworkKey, NetworkSum, Period};
 use crate::window::{Document, Sum, Windows};
 
 const NS_A_SECOND: u64 = 1_000_000_000;
+/// Rows of one batch: rows and their columns are memory beside the documents.
+const BATCH_ROWS: usize = 4_096;
 
 /// Open documents of one pipeline.
 #[derive(Debug, Default)]
@@ -73,10 +75,8 @@ fn push_applications(
     if documents.is_empty() {
         return;
     }
-    let rows: Vec<_> = documents.iter().map(application::map_row).collect();
-    out(Batch::new(map, &rows));
-    let rows: Vec<_> = singles(documents).iter().map(application::single_row).collect();
-    out(Batch::new(single, &rows));
+    push(map, documents, application::map_row, out);
+    push(single, &singles(documents), application::single_row, out);
 }
 
 fn push_networks(
@@ -91,10 +91,21 @@ fn push_networks(
         Period::Second => (Table::NetworkMap1s, Table::Network1s),
         Period::Minute => (Table::NetworkMap1m, Table::Network1m),
     };
-    let rows: Vec<_> = documents.iter().map(|d| network::map_row(d, period)).collect();
-    out(Batch::new(map, &rows));
-    let rows: Vec<_> = singles(documents).iter().map(|d| network::single_row(d, period)).collect();
-    out(Batch::new(single, &rows));
+    push(map, documents, |document| network::map_row(document, period), out);
+    push(single, &singles(documents), |document| network::single_row(document, period), out);
+}
+
+/// Batches of the documents' rows.
+fn push<D, R: Row>(
+    table: Table,
+    documents: &[D],
+    row: impl Fn(&D) -> R,
+    out: &mut impl FnMut(Batch),
+) {
+    for part in documents.chunks(BATCH_ROWS) {
+        let rows: Vec<R> = part.iter().map(&row).collect();
+        out(Batch::new(table, &rows));
+    }
 }
 
 /// The single-end documents of edge documents: joined over the other ends.

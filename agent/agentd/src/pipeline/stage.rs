@@ -23,7 +23,7 @@ const TURNS_MAX: u8 = 6;
 /// Rows of one batch.
 const BATCH_ROWS: usize = 4_096;
 /// Documents open at once. Beyond, all are given out as they stand: documents of a period add up.
-const DOCUMENTS_MAX: usize = 65_536;
+const DOCUMENTS_MAX: usize = 32_768;
 
 /// Takes finished batches; must not wait.
 pub type Outlet = Box<dyn FnMut(Batch)>;
@@ -51,6 +51,8 @@ pub struct Stage {
     owners: Owners,
     waiting: VecDeque<Waiting>,
     meter: Meter,
+    /// Whether anybody wants metrics.
+    metered: bool,
     requests: Vec<l7_flow_log::Row>,
     flows: Vec<l4_flow_log::Row>,
     outlet: Outlet,
@@ -64,14 +66,23 @@ impl Stage {
             owners,
             waiting: VecDeque::new(),
             meter: Meter::default(),
+            metered: true,
             requests: Vec::new(),
             flows: Vec::new(),
             outlet,
         }
     }
 
+    /// The same without metrics, for a replay of which only logs are shown.
+    pub fn without_metrics(self) -> Self {
+        Self { metered: false, ..self }
+    }
+
     /// Adds a second of a flow to the metrics.
     pub fn meter(&mut self, edge: &Edge, tick: &FlowTick) {
+        if !self.metered {
+            return;
+        }
         self.meter.on_tick(edge, tick);
         self.bound_documents();
     }
@@ -165,6 +176,7 @@ impl Stage {
             return;
         }
         match found {
+            Found::Stat(_) if !self.metered => {}
             Found::Stat(stat) => {
                 self.meter.on_stat(&edge, seen.direction_score, &stat);
                 self.bound_documents();
