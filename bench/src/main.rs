@@ -9,6 +9,7 @@ mod ingest_path;
 mod kernel_side;
 mod machine;
 mod page;
+mod peer;
 mod system_load;
 mod targets;
 
@@ -22,9 +23,10 @@ use targets::Measurement;
 /// A section measures one part and gives its numbers.
 type Section = fn(&Path) -> Result<Vec<Measurement>>;
 
-const SECTIONS: [(&str, Section); 4] = [
+const SECTIONS: [(&str, Section); 5] = [
     ("kernel", kernel_side::measure),
     ("core", core_path::measure),
+    ("peer", peer::measure),
     ("ingest", ingest_path::measure),
     ("system", system_load::measure),
 ];
@@ -46,7 +48,7 @@ fn run() -> Result<()> {
         match word.as_str() {
             "--write" => file = Some(words.next().context("--write needs a file")?),
             _ if SECTIONS.iter().any(|(name, _)| *name == word) => names.push(word),
-            _ => bail!("{word:?} is no section: kernel, core, ingest, system"),
+            _ => bail!("{word:?} is no section: kernel, core, peer, ingest, system"),
         }
     }
     let program = std::env::current_exe()?;
