@@ -18,6 +18,7 @@ const USAGE: &str = "usage: cargo xtask VERB
                                install what a verb needs and is missing
   run [OPTION…]                build and start server and agent on this host
   test [STEP…]                 every check of the project, or the named steps
+  compare-tshark AGENT PATH…   compare flows of captures with tshark's (--write FILE: tables)
   bench                        measure into docs/perf.md
   fuzz [--seconds N] [--jobs N] [--grow] [TARGET…]
                                run fuzz targets; --grow keeps what they found as corpora";
@@ -43,6 +44,7 @@ fn dispatch() -> Result<()> {
         ["prerequisites", purpose] => prerequisites::install(&root, purpose.parse()?),
         ["run", options @ ..] => run::system(&root, options),
         ["test", steps @ ..] => suite::test(&root, steps),
+        ["compare-tshark", words @ ..] => suite::compare_tshark(&root, words),
         ["bench"] => suite::bench(&root),
         ["fuzz", words @ ..] => fuzz::run(&root, words),
         _ => bail!("{USAGE}"),

@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 21] = [
+const NEEDS: [Need; 22] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -81,6 +81,7 @@ const NEEDS: [Need; 21] = [
     need("ip", "iproute2", Purpose::Test),
     need("ethtool", "ethtool", Purpose::Test),
     need("c++", "g++", Purpose::Fuzz),
+    need("tshark", "tshark", Purpose::Test),
 ];
 
 /// Folders with a lock file of npm, and what they are for.

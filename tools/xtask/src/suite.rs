@@ -81,6 +81,16 @@ pub fn bench(root: &Path) -> Result<()> {
     command(root, &program.to_string_lossy(), &["--write", "docs/perf.md"])
 }
 
+/// Compares the flows of captures with what tshark reads in them.
+///
+/// # Errors
+/// When a difference is unexplained, or tshark or the agent cannot be run.
+pub fn compare_tshark(root: &Path, words: &[&str]) -> Result<()> {
+    let mut run = vec!["run", "--quiet", "--release", "-p", "flowcheck", "--"];
+    run.extend(words);
+    command(root, "cargo", &run)
+}
+
 fn close(report: &[(&str, Duration, Outcome)]) -> Result<()> {
     println!("\n=== summary");
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
