@@ -204,7 +204,7 @@ impl Protocol for Http2 {
                 }
             }
             Frame::Body { stream, bytes, ends_stream } => {
-                self.streams.body(stream, direction, bytes);
+                self.streams.body(stream, direction, bytes, out.mark.time_ns);
                 if ends_stream {
                     self.streams.end(stream, direction, out);
                 }

@@ -9,6 +9,7 @@ use schema::Text;
 
 use crate::bytes;
 use crate::config::Config;
+use crate::genai::{AnswerReader, Call, RequestReader};
 use crate::grpc::Outcome;
 use crate::grpc_web::GrpcWeb;
 use crate::http_content::{Content, Kind};
@@ -35,24 +36,42 @@ enum Scan {
     Nothing,
     /// Trailers of gRPC-Web.
     GrpcWeb(Box<GrpcWeb>),
+    /// What is asked of a generative model.
+    Asked(Box<RequestReader>),
+    /// What one answers.
+    Answer(Box<AnswerReader>),
 }
 
 impl Body {
-    /// Of a request with such a head.
-    pub fn of_request(config: &Config, content: Content) -> Self {
-        let wanted_bytes = if content.is_encoded { 0 } else { config.raw.error_request_payload };
+    /// Of a request with such a head. What a generative model is asked is never kept.
+    pub fn of_request(config: &Config, content: Content, record: &Record) -> Self {
+        if content.kind == Kind::Json
+            && let Some(call) = Call::of(record)
+        {
+            let scan = Scan::Asked(Box::new(RequestReader::new(call, content)));
+            return Self { scan, ..Self::default() };
+        }
+        let wanted_bytes = if content.is_encoded() { 0 } else { config.raw.error_request_payload };
         Self { wanted_bytes, ..Self::default() }
     }
 
-    /// Of a response with such a head.
-    pub fn of_response(config: &Config, content: Content, is_error: bool) -> Self {
-        if content.is_encoded {
-            return Self::default();
-        }
-        let wanted_bytes = if is_error { config.raw.error_response_payload } else { 0 };
+    /// Of a response with such a head. `asked`: the request, as far as it is known.
+    pub fn of_response(
+        config: &Config,
+        content: Content,
+        is_error: bool,
+        asked: Option<&Record>,
+    ) -> Self {
+        let wants_start = is_error && !content.is_encoded();
+        let wanted_bytes = if wants_start { config.raw.error_response_payload } else { 0 };
         let scan = match content.kind {
+            Kind::GrpcWeb | Kind::GrpcWebText if content.is_encoded() => Scan::Nothing,
             Kind::GrpcWeb => Scan::GrpcWeb(Box::new(GrpcWeb::new(false))),
             Kind::GrpcWebText => Scan::GrpcWeb(Box::new(GrpcWeb::new(true))),
+            _ if content.is_json() => match asked.and_then(Call::of) {
+                Some(call) => Scan::Answer(Box::new(AnswerReader::new(call, content))),
+                None => Scan::Nothing,
+            },
             _ => Scan::Nothing,
         };
         Self { wanted_bytes, scan, ..Self::default() }
@@ -64,11 +83,13 @@ impl Body {
             && match &self.scan {
                 Scan::Nothing => true,
                 Scan::GrpcWeb(messages) => messages.is_done(),
+                Scan::Asked(reader) => reader.is_done(),
+                Scan::Answer(reader) => reader.is_done(),
             }
     }
 
-    /// Takes the next bytes.
-    pub fn take(&mut self, bytes: &[u8]) {
+    /// Takes the next bytes, seen at that time.
+    pub fn take(&mut self, bytes: &[u8], time_ns: u64) {
         let room = self.wanted_bytes.saturating_sub(self.start.len());
         if room > 0 {
             self.start.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -76,6 +97,8 @@ impl Body {
         match &mut self.scan {
             Scan::Nothing => {}
             Scan::GrpcWeb(messages) => messages.take(bytes),
+            Scan::Asked(reader) => reader.take(bytes),
+            Scan::Answer(reader) => reader.take(bytes, time_ns),
         }
     }
 
@@ -85,12 +108,19 @@ impl Body {
         match &mut self.scan {
             Scan::Nothing => {}
             Scan::GrpcWeb(messages) => messages.lost(),
+            Scan::Asked(reader) => reader.lost(),
+            Scan::Answer(reader) => reader.lost(),
         }
     }
 
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.start.capacity()
+        let scan = match &self.scan {
+            Scan::Asked(reader) => reader.held_bytes(),
+            Scan::Answer(reader) => reader.held_bytes(),
+            Scan::Nothing | Scan::GrpcWeb(_) => 0,
+        };
+        self.start.capacity() + scan
     }
 
     /// Writes what was found in a request's body.
@@ -99,15 +129,27 @@ impl Body {
             let text = bytes::text(&self.start, self.start.len());
             record.attributes.push((REQUEST_PAYLOAD, text));
         }
+        if let Scan::Asked(reader) = self.scan {
+            reader.conclude(record);
+        }
     }
 
     /// Writes what was found in a response's body; how a call of gRPC-Web ended is given back.
-    pub fn conclude_response(self, config: &Config, response: &mut Response) -> Outcome {
+    pub fn conclude_response(
+        self,
+        config: &Config,
+        asked: Option<&Record>,
+        response: &mut Response,
+    ) -> Outcome {
         if !self.start.is_empty() {
             response.result = bytes::text(&self.start, self.start.len());
         }
         match self.scan {
-            Scan::Nothing => Outcome::default(),
+            Scan::Nothing | Scan::Asked(_) => Outcome::default(),
+            Scan::Answer(reader) => {
+                reader.conclude(asked, response);
+                Outcome::default()
+            }
             Scan::GrpcWeb(messages) => messages.outcome(config.limits.text_bytes),
         }
     }

@@ -21,12 +21,22 @@ pub(crate) enum Kind {
     Events,
 }
 
+/// How a body is compressed (`content-encoding`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Coding {
+    #[default]
+    Identity,
+    Gzip,
+    Deflate,
+    /// By something that is not read here, or more than once.
+    Other,
+}
+
 /// What a body holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Content {
     pub kind: Kind,
-    /// It is compressed: its bytes say nothing.
-    pub is_encoded: bool,
+    pub coding: Coding,
 }
 
 impl Content {
@@ -35,13 +45,41 @@ impl Content {
         if name.eq_ignore_ascii_case(b"content-type") {
             self.kind = kind(value);
         } else if name.eq_ignore_ascii_case(b"content-encoding") {
-            self.is_encoded = !value.eq_ignore_ascii_case(b"identity");
+            self.coding = coding(value);
         }
+    }
+
+    /// The same, where there is no memory to decompress: as if it could not be read.
+    pub fn bounded(self, has_room: bool) -> Self {
+        match has_room || !self.is_encoded() {
+            true => self,
+            false => Self { coding: Coding::Other, ..self },
+        }
+    }
+
+    /// Whether it is compressed: its bytes say nothing as they are.
+    pub fn is_encoded(self) -> bool {
+        self.coding != Coding::Identity
+    }
+
+    /// Whether it holds texts of JSON.
+    pub fn is_json(self) -> bool {
+        matches!(self.kind, Kind::Json | Kind::JsonLines | Kind::Events)
     }
 
     /// Whether it is a call of gRPC, or of gRPC-Web.
     pub fn is_grpc(self) -> bool {
         matches!(self.kind, Kind::Grpc | Kind::GrpcWeb | Kind::GrpcWebText)
+    }
+}
+
+fn coding(value: &[u8]) -> Coding {
+    let is = |known: &[u8]| value.eq_ignore_ascii_case(known);
+    match () {
+        () if is(b"identity") => Coding::Identity,
+        () if is(b"gzip") || is(b"x-gzip") => Coding::Gzip,
+        () if is(b"deflate") => Coding::Deflate,
+        () => Coding::Other,
     }
 }
 
@@ -98,8 +136,13 @@ mod tests {
         let content = |encoding: &[u8]| {
             let mut content = Content::default();
             content.take(b"Content-Encoding", encoding);
-            content.is_encoded
+            content.coding
         };
-        assert!(content(b"gzip") && content(b"br") && !content(b"identity"));
+        assert_eq!(content(b"GZip"), Coding::Gzip);
+        assert_eq!(content(b"deflate"), Coding::Deflate);
+        assert_eq!(content(b"identity"), Coding::Identity);
+        for other in ["br", "zstd", "gzip, br"] {
+            assert_eq!(content(other.as_bytes()), Coding::Other, "{other}");
+        }
     }
 }

@@ -366,6 +366,7 @@ impl Speaking {
         mark: Mark,
     ) -> (&'a mut Parser, Pairing<'a>) {
         let sessions_elsewhere = scope.shared.sessions().saturating_sub(self.table.len());
+        let has_room = !scope.shared.over_budget();
         let (config, drops) = scope.shared.split();
         let pairing = Pairing {
             table: &mut self.table,
@@ -375,6 +376,7 @@ impl Speaking {
             sessions_elsewhere,
             protocol: self.parser.id(),
             is_tls: self.is_tls,
+            has_room,
             server_port: self.server_port,
             mark,
             captured_bytes: 0,

@@ -126,6 +126,8 @@ pub(crate) struct Pairing<'a> {
     pub sessions_elsewhere: usize,
     pub protocol: L7Protocol,
     pub is_tls: bool,
+    /// The bytes that all conversations hold are below their limit.
+    pub has_room: bool,
     /// Port of the server.
     pub server_port: u16,
     /// Where the frame being read starts.

@@ -69,7 +69,7 @@ impl Http1 {
         for (name, value) in head.headers() {
             fields.take(out.config, &out.config.custom_fields.http, &mut record, name, value);
         }
-        let content = fields.content;
+        let content = fields.content.bounded(out.has_room);
         fields.fill(out.config, &mut record);
         let tag = match method {
             b"HEAD" => tag::HEAD,
@@ -85,8 +85,8 @@ impl Http1 {
             true => Expects::Answer,
             false => Expects::Nothing,
         };
+        let body = Body::of_request(out.config, content, &record);
         out.request(Key::Order, record, tag);
-        let body = Body::of_request(out.config, content);
         self.start_body(Direction::ClientToServer, framing, body, out);
     }
 
@@ -134,7 +134,10 @@ impl Http1 {
         let (content, outcome) = (fields.content, std::mem::take(&mut fields.outcome));
         fields.fill(out.config, is_error, &mut response);
         let body = match has_body(framing) {
-            true => Body::of_response(out.config, content, is_error),
+            true => {
+                let (config, content) = (out.config, content.bounded(out.has_room));
+                Body::of_response(config, content, is_error, out.expected().map(|asked| &*asked))
+            }
             false => Body::default(),
         };
         self.open = Some(Box::new(Open { response, outcome, content }));
@@ -166,7 +169,7 @@ impl Http1 {
     /// Bytes of a body of which something is wanted.
     pub(super) fn body(&mut self, direction: Direction, bytes: &[u8], out: &mut Pairing<'_>) {
         let side = &mut self.sides[direction.index()];
-        side.body.take(bytes);
+        side.body.take(bytes, out.mark.time_ns);
         if side.framing == Framing::Head || side.body.is_idle() {
             self.end_body(direction, out);
         }
@@ -219,15 +222,16 @@ impl Http1 {
             // What was seen of the request's body is all that will be looked at.
             self.end_body(Direction::ClientToServer, out);
         }
+        let config = out.config;
         let body = std::mem::take(&mut self.sides[1].body);
-        outcome.merge(body.conclude_response(out.config, &mut response));
+        let asked = out.expected().map(|asked| &*asked);
+        outcome.merge(body.conclude_response(config, asked, &mut response));
         let is_grpc = content.is_grpc()
             || outcome.status.is_some()
             || out.expected().is_some_and(|record| record.protocol == L7Protocol::Grpc);
         if is_grpc {
             outcome.conclude(&mut response);
         }
-        let config = out.config;
         if response.is_ok()
             && let Some(record) = out.expected()
         {

@@ -28,6 +28,8 @@ pub(crate) struct Streams {
     told: BTreeSet<u32>,
     /// How often bytes of each direction were lost.
     losses: [u32; 2],
+    /// Bytes that bodies hold.
+    body_bytes: usize,
 }
 
 /// One that is open.
@@ -65,7 +67,7 @@ const SERVER: usize = 1;
 impl Streams {
     /// Bytes held.
     pub fn held_bytes(&self) -> usize {
-        self.open.len() * size_of::<(u32, Stream)>()
+        self.open.len() * size_of::<(u32, Stream)>() + self.body_bytes
     }
 
     /// A request's head.
@@ -78,12 +80,13 @@ impl Streams {
     ) {
         record.request_id = Some(id.into());
         let (opened_ns, is_grpc) = (record.start_ns, content.is_grpc());
+        let content = content.bounded(out.has_room);
+        let body = Body::of_request(out.config, content, &record);
         out.request(Key::Id(id.into()), record, 0);
         if out.waiting(id.into()).is_some() {
-            let body = Body::of_request(out.config, content);
             let stream = self.stream(id, opened_ns, out);
             stream.is_grpc |= is_grpc;
-            stream.bodies[CLIENT] = body;
+            self.set_body(id, CLIENT, body);
         }
     }
 
@@ -99,7 +102,7 @@ impl Streams {
         }
         let is_tunnel = head.code.is_some_and(|code| (200..300).contains(&code))
             && out.waiting(id.into()).is_some_and(|record| record.request_type == "CONNECT");
-        let now_ns = out.mark.time_ns;
+        let (config, now_ns) = (out.config, out.mark.time_ns);
         let stream = self.stream(id, now_ns, out);
         let is_first = stream.response.is_none();
         let response = stream.response.get_or_insert_with(|| {
@@ -117,8 +120,12 @@ impl Streams {
         if is_first {
             stream.content = head.fields.content;
             let is_error = head.code.is_some_and(|code| code >= 400);
-            stream.bodies[SERVER] = Body::of_response(out.config, stream.content, is_error);
+            let content = stream.content.bounded(out.has_room);
+            let asked = out.waiting(id.into()).map(|asked| &*asked);
+            let body = Body::of_response(config, content, is_error, asked);
+            self.set_body(id, SERVER, body);
         }
+        let stream = self.stream(id, now_ns, out);
         stream.fields.merge(head.fields);
         let outcome = &mut stream.fields.outcome;
         stream.is_grpc |=
@@ -145,9 +152,12 @@ impl Streams {
     }
 
     /// Bytes of a stream's data.
-    pub fn body(&mut self, id: u32, direction: Direction, bytes: &[u8]) {
+    pub fn body(&mut self, id: u32, direction: Direction, bytes: &[u8], time_ns: u64) {
         if let Some(stream) = self.open.get_mut(&id) {
-            stream.bodies[direction.index()].take(bytes);
+            let body = &mut stream.bodies[direction.index()];
+            let before = body.held_bytes();
+            body.take(bytes, time_ns);
+            self.body_bytes = (self.body_bytes + body.held_bytes()).saturating_sub(before);
         }
     }
 
@@ -163,6 +173,10 @@ impl Streams {
         match direction {
             Direction::ServerToClient => self.finish(id, out),
             Direction::ClientToServer => {
+                let body = self.set_body(id, CLIENT, Body::default());
+                if let Some(record) = out.waiting(id.into()) {
+                    body.conclude_request(record);
+                }
                 if let Some(stream) = self.open.get(&id) {
                     self.fill_request(stream, id, out);
                 }
@@ -193,7 +207,7 @@ impl Streams {
             None => {}
         }
         self.finish(id, out);
-        self.open.remove(&id);
+        self.forget(id);
     }
 
     /// The server will not process requests after `last` (RFC 9113 §6.8).
@@ -228,8 +242,9 @@ impl Streams {
                 out.let_go(id.into());
             }
             let is_told = stream.response.is_some();
+            self.end(id, Direction::ClientToServer, out);
             self.finish(id, out);
-            self.open.remove(&id);
+            self.forget(id);
             if is_told {
                 self.told.insert(id);
             }
@@ -244,13 +259,30 @@ impl Streams {
         self.expire(u64::MAX, out);
     }
 
+    /// Takes a stream off the open ones.
+    fn forget(&mut self, id: u32) -> Option<Stream> {
+        let stream = self.open.remove(&id)?;
+        let held: usize = stream.bodies.iter().map(Body::held_bytes).sum();
+        self.body_bytes = self.body_bytes.saturating_sub(held);
+        Some(stream)
+    }
+
+    /// What is looked at of a body from here on; what was before.
+    fn set_body(&mut self, id: u32, side: usize, body: Body) -> Body {
+        let Some(stream) = self.open.get_mut(&id) else { return Body::default() };
+        let before = std::mem::replace(&mut stream.bodies[side], body);
+        let held = self.body_bytes + stream.bodies[side].held_bytes();
+        self.body_bytes = held.saturating_sub(before.held_bytes());
+        before
+    }
+
     fn stream(&mut self, id: u32, opened_ns: u64, out: &mut Pairing<'_>) -> &mut Stream {
         if self.open.len() >= STREAMS
             && !self.open.contains_key(&id)
             && let Some(oldest) = self.open.keys().next().copied()
         {
             self.finish(oldest, out);
-            self.open.remove(&oldest);
+            self.forget(oldest);
         }
         let losses = self.losses;
         self.open.entry(id).or_insert_with(|| Stream {
@@ -286,7 +318,7 @@ impl Streams {
         if self.open.get(&id).is_none_or(|stream| stream.response.is_none()) {
             return;
         }
-        let Some(mut stream) = self.open.remove(&id) else { return };
+        let Some(mut stream) = self.forget(id) else { return };
         self.fill_request(&stream, id, out);
         let Some(mut response) = stream.response.take() else { return };
         if response.bytes.is_none() && stream.losses[SERVER] == self.losses[SERVER] {
@@ -310,18 +342,20 @@ impl Streams {
         }
         let mut outcome = std::mem::take(&mut stream.fields.outcome);
         let [request_body, response_body] = stream.bodies;
-        outcome.merge(response_body.conclude_response(out.config, &mut response));
+        if let Some(record) = out.waiting(id.into()) {
+            request_body.conclude_request(record);
+        }
+        let config = out.config;
+        let asked = out.waiting(id.into()).map(|asked| &*asked);
+        outcome.merge(response_body.conclude_response(config, asked, &mut response));
         if stream.is_grpc {
             outcome.conclude(&mut response);
         }
-        let (config, is_ok) = (out.config, response.is_ok());
+        let is_ok = response.is_ok();
         stream.fields.fill(config, !is_ok, &mut response);
-        if let Some(record) = out.waiting(id.into()) {
-            request_body.conclude_request(record);
-            if is_ok {
-                http_fields::forget_header(config, record);
-                http_body::forget_request(config, record);
-            }
+        if is_ok && let Some(record) = out.waiting(id.into()) {
+            http_fields::forget_header(config, record);
+            http_body::forget_request(config, record);
         }
         // Of a stream that was told already, its end is news only when it is an error.
         if self.told.remove(&id)

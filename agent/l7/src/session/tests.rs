@@ -22,6 +22,7 @@ fn run_with(config: &Config, script: &str) -> String {
             sessions_elsewhere: 0,
             protocol: L7Protocol::Redis,
             is_tls: false,
+            has_room: true,
             server_port: 0,
             mark: Mark { time_ns, ..Mark::default() },
             captured_bytes: 0,

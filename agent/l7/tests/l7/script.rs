@@ -217,6 +217,9 @@ pub fn line(record: &Record) -> String {
     for (name, value) in &record.attributes {
         write!(line, " {name}={value:?}").expect("a string takes all");
     }
+    for (name, value) in &record.metrics {
+        write!(line, " {name}={value}").expect("a string takes all");
+    }
     let (request, response) = (record.req_tcp_seq, record.resp_tcp_seq);
     write!(line, " seq={request}/{response}").expect("a string takes all");
     line
