@@ -1,12 +1,14 @@
-//! Basic and distinguished encoding rules of ASN.1 (X.690), as far as certificates need them:
-//! definite lengths, tags of one byte.
+//! Basic and distinguished encoding rules of ASN.1 (X.690), as far as certificates and LDAP need
+//! them: definite lengths, tags of one byte.
 //!
 //! In: bytes, perhaps cut off. Out: elements with their contents. Never: recursion.
 
 use crate::bytes::Reader;
 
 pub(crate) const INTEGER: u8 = 0x02;
+pub(crate) const OCTET_STRING: u8 = 0x04;
 pub(crate) const OBJECT_ID: u8 = 0x06;
+pub(crate) const ENUMERATED: u8 = 0x0a;
 pub(crate) const UTC_TIME: u8 = 0x17;
 pub(crate) const GENERALIZED_TIME: u8 = 0x18;
 pub(crate) const BMP_STRING: u8 = 0x1e;
@@ -60,12 +62,27 @@ impl<'a> Element<'a> {
     pub fn elements(&self) -> Elements<'a> {
         Elements { rest: self.content }
     }
+
+    /// A whole number of at most eight bytes.
+    pub fn integer(&self) -> Option<i64> {
+        if self.content.is_empty() || self.content.len() > 8 || !self.is_whole() {
+            return None;
+        }
+        let sign = if self.content[0] & 0x80 != 0 { -1 } else { 0 };
+        Some(self.content.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte)))
+    }
 }
 
 /// Elements one after the other, as far as there are bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Elements<'a> {
     rest: &'a [u8],
+}
+
+impl<'a> Elements<'a> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
 }
 
 impl<'a> Iterator for Elements<'a> {
@@ -83,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths() {
+    fn lengths_and_numbers() {
         let read = |bytes: &[u8]| {
             Element::read(bytes).map(|e| (e.tag, e.header_bytes, e.content_bytes, e.content.len()))
         };
@@ -95,5 +112,10 @@ mod tests {
         {
             assert_eq!(read(none), None, "{none:x?}");
         }
+        let number = |bytes: &[u8]| Element::read(bytes).and_then(|element| element.integer());
+        assert_eq!(number(b"\x02\x01\x7f"), Some(127));
+        assert_eq!(number(b"\x02\x02\xff\x7f"), Some(-129));
+        assert_eq!(number(b"\x02\x00"), None);
+        assert_eq!(number(b"\x02\x02\x01"), None);
     }
 }

@@ -48,6 +48,7 @@ mod http1;
 mod http2;
 mod kafka;
 mod krpc;
+mod ldap;
 mod memcached;
 mod mongodb;
 mod mqtt;

@@ -266,6 +266,7 @@ protocols! {
     Dubbo: crate::dubbo::Dubbo,
     Cassandra: crate::cassandra::Cassandra,
     Tds: crate::tds::Tds,
+    Ldap: crate::ldap::Ldap,
     Brpc: crate::brpc::Brpc,
     FastCgi: crate::fastcgi::FastCgi,
     SofaRpc: crate::sofarpc::SofaRpc,

@@ -281,6 +281,7 @@ impl L7Protocol {
                 | Self::Dns
                 | Self::Tls
                 | Self::Ping
+                | Self::Ldap
         )
     }
 }
