@@ -60,6 +60,7 @@ mod postgresql;
 mod pulsar;
 mod redis;
 mod rocketmq;
+mod smtp;
 mod sofarpc;
 mod some_ip;
 mod tars;

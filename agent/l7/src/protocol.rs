@@ -262,6 +262,7 @@ protocols! {
     Nats: crate::nats::Nats,
     Zmtp: crate::zmtp::Zmtp,
     OpenWire: crate::openwire::OpenWire,
+    Smtp: crate::smtp::Smtp,
     Memcached: crate::memcached::Memcached,
     Dubbo: crate::dubbo::Dubbo,
     Cassandra: crate::cassandra::Cassandra,

@@ -80,7 +80,7 @@ pub enum L7Protocol {
     Ping = 122,
     /// LDAP, RFC 4511.
     Ldap = 123,
-    /// SMTP, RFC 5321.
+    /// SMTP, RFC 5321, and LMTP, RFC 2033.
     Smtp = 124,
     /// Read by a plug-in.
     Custom = 127,
@@ -282,6 +282,7 @@ impl L7Protocol {
                 | Self::Tls
                 | Self::Ping
                 | Self::Ldap
+                | Self::Smtp
         )
     }
 }
