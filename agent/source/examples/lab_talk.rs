@@ -4,7 +4,8 @@
 //! `lab_talk push HOST PORT SECONDS` sends as much as it can on one connection;
 //! `lab_talk ask HOST PORT CONNECTIONS REQUESTS` asks on one connection after the other;
 //! `lab_talk once HOST PORT` asks once, as the shortest process there can be;
-//! `lab_talk datagram HOST PORT` the same by UDP, from a socket that is bound to nothing.
+//! `lab_talk datagram HOST PORT [LOCAL_PORT]` the same by UDP, from a socket that is bound to no
+//! address.
 //!
 //! The server speaks HTTP, too, to those that begin with `GET`.
 //!
@@ -38,7 +39,8 @@ fn main() -> io::Result<()> {
             Ok(())
         }
         ["once", host, port] => ask(server(host, port)?, 1),
-        ["datagram", host, port] => datagram(server(host, port)?),
+        ["datagram", host, port] => datagram(server(host, port)?, 0),
+        ["datagram", host, port, local] => datagram(server(host, port)?, number(local)? as u16),
         _ => Err(io::Error::other("usage: lab_talk serve|push|ask|once …")),
     }
 }
@@ -76,9 +78,10 @@ fn serve(port: u64, options: &[&str]) -> io::Result<()> {
     Ok(())
 }
 
-fn datagram(server: SocketAddr) -> io::Result<()> {
+/// `local_port`: 0 for any. Two clients by the same port within the time-out are one flow.
+fn datagram(server: SocketAddr, local_port: u16) -> io::Result<()> {
     let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0))?;
+    let socket = UdpSocket::bind((any, local_port))?;
     socket.send_to(&[ASK; REQUEST_BYTES], server)?;
     socket.set_read_timeout(Some(Duration::from_secs(2)))?;
     socket.recv_from(&mut [0; ANSWER_BYTES]).map(drop)

@@ -27,6 +27,9 @@ const HTTP_PORT: u16 = 7203;
 const LOCAL_CLIENTS: u64 = 1000;
 /// Of each other kind.
 const CLIENTS: u64 = 50;
+/// Port of the first client by UDP; the others have those after it, below all that the kernel gives
+/// out: two clients that by chance had the same port would rightly be one flow.
+const DATAGRAM_PORT: u16 = 21_000;
 const CLIENT: &str = "lab_client";
 const SERVER: &str = "lab_server";
 const CLIENT_NET: &str = "10.78.1";
@@ -53,11 +56,11 @@ pub fn run(context: &Context, report: &mut Report) -> Result<()> {
     std::thread::sleep(Duration::from_secs(1));
     many(&middle, None, LOCAL_CLIENTS, &programs.client, &["once", "127.0.0.1"], LOCAL_PORT)?;
     many(&middle, None, CLIENTS, &programs.client, &["once", "::1"], LOCAL_PORT)?;
-    many(&middle, None, CLIENTS, &programs.client, &["datagram", "127.0.0.1"], LOCAL_PORT)?;
+    datagrams(&middle, None, &programs.client, "127.0.0.1", LOCAL_PORT)?;
     let address = format!("{SERVER_NET}.2");
     let group = Some(&groups[0]);
     many(&pod, group, CLIENTS, &programs.client, &["once", &address], POD_PORT)?;
-    many(&pod, group, CLIENTS, &programs.client, &["datagram", &address], POD_PORT)?;
+    datagrams(&pod, group, &programs.client, &address, POD_PORT)?;
     http(&middle)?;
     std::thread::sleep(FLOWS_END);
     let rows = agent.finish()?;
@@ -130,7 +133,7 @@ impl Drop for Group {
     }
 }
 
-/// Runs a program `count` times, each its own process.
+/// Asks once by TCP, `count` times, each time by a process of its own.
 fn many(
     space: &Namespace,
     group: Option<&Group>,
@@ -139,17 +142,34 @@ fn many(
     words: &[&str],
     port: u16,
 ) -> Result<()> {
+    let command = format!("{} {} {port}", program.display(), words.join(" "));
+    repeat(space, group, count, &command)
+}
+
+/// Asks once by UDP, each time by a process and from a port of its own.
+fn datagrams(
+    space: &Namespace,
+    group: Option<&Group>,
+    program: &Path,
+    host: &str,
+    port: u16,
+) -> Result<()> {
+    let program = program.display();
+    let command = format!("{program} datagram {host} {port} $(({DATAGRAM_PORT} + n))");
+    repeat(space, group, CLIENTS, &command)
+}
+
+/// Runs a command of the shell `count` times; `$n` counts from 0.
+fn repeat(space: &Namespace, group: Option<&Group>, count: u64, command: &str) -> Result<()> {
     let shell = Path::new("/bin/sh");
-    let mut command = match group {
+    let mut run = match group {
         Some(group) => space.command_in(&group.folder, shell),
         None => space.command(shell),
     };
-    let (program, words) = (program.display(), words.join(" "));
     let script = format!(
-        "n=0; while [ $n -lt {count} ]; do {program} {words} {port} > /dev/null || exit 1; \
-         n=$((n+1)); done"
+        "n=0; while [ $n -lt {count} ]; do {command} > /dev/null || exit 1; n=$((n+1)); done"
     );
-    process::run(command.args(["-c", &script])).map(drop)
+    process::run(run.args(["-c", &script])).map(drop)
 }
 
 fn http(space: &Namespace) -> Result<()> {
