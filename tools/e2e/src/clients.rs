@@ -7,7 +7,9 @@ pub mod dns;
 pub mod http;
 pub mod mysql;
 pub mod postgresql;
+pub mod python;
 pub mod redis;
+pub mod web;
 
 use std::process::Command;
 

@@ -109,6 +109,18 @@ impl Namespace {
         self.run("sysctl", &["-qw", "net.ipv6.conf.all.disable_ipv6=1"]).map(drop)
     }
 
+    /// Whether something in here listens on a TCP port; no connection is made to find out.
+    pub fn listens(&self, port: u16) -> bool {
+        let tables = self.run("cat", &["/proc/net/tcp", "/proc/net/tcp6"]).unwrap_or_default();
+        let end = format!(":{port:04X}");
+        tables.lines().any(|line| {
+            let mut columns = line.split_whitespace().skip(1);
+            let is_port = columns.next().is_some_and(|address| address.ends_with(&end));
+            // State 10 is LISTEN.
+            is_port && columns.nth(1) == Some("0A")
+        })
+    }
+
     /// Index of an interface.
     pub fn index(&self, name: &str) -> Result<u64> {
         let text = self.run("cat", &[&format!("/sys/class/net/{name}/ifindex")])?;

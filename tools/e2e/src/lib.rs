@@ -5,6 +5,7 @@
 //! is ended again by its id.
 
 pub mod clients;
+pub mod exchanges;
 pub mod http;
 pub mod lab;
 pub mod process;

@@ -8,6 +8,7 @@ pub mod failures;
 pub mod netem;
 pub mod owners;
 pub mod protocols;
+pub mod real_servers;
 pub mod replay;
 pub mod selfcheck;
 pub mod teardown;
@@ -47,6 +48,15 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "mysql", run: protocols::mysql },
     Scenario { name: "postgresql", run: protocols::postgresql },
     Scenario { name: "dns", run: protocols::dns },
+    Scenario { name: "http1", run: real_servers::http1 },
+    Scenario { name: "http2", run: real_servers::http2 },
+    Scenario { name: "fastcgi", run: real_servers::fastcgi },
+    Scenario { name: "grpc", run: real_servers::grpc },
+    Scenario { name: "memcached", run: real_servers::memcached },
+    Scenario { name: "mqtt", run: real_servers::mqtt },
+    Scenario { name: "amqp", run: real_servers::amqp },
+    Scenario { name: "nats", run: real_servers::nats },
+    Scenario { name: "zmtp", run: real_servers::zmtp },
     Scenario { name: "server-killed", run: failures::server_killed },
     Scenario { name: "engine-killed", run: failures::engine_killed },
     Scenario { name: "agent-killed", run: failures::agent_killed },

@@ -6,8 +6,11 @@
 pub mod bind;
 pub mod mariadb;
 pub mod nginx;
+pub mod plain;
 pub mod postgresql;
+pub mod rabbitmq;
 pub mod redis;
+pub mod web;
 
 use std::path::PathBuf;
 

@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 22] = [
+const NEEDS: [Need; 30] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -76,7 +76,15 @@ const NEEDS: [Need; 22] = [
     need("named", "bind9", Purpose::Test),
     need("dig", "bind9-dnsutils", Purpose::Test),
     need("bpftool", "bpftool", Purpose::Test),
+    need("memcached", "memcached", Purpose::Test),
+    need("mosquitto", "mosquitto", Purpose::Test),
+    need("rabbitmq-server", "rabbitmq-server", Purpose::Test),
+    need("epmd", "erlang-base", Purpose::Test),
+    need("nats-server", "nats-server", Purpose::Test),
+    need("fcgiwrap", "fcgiwrap", Purpose::Test),
+    need("openssl", "openssl", Purpose::Test),
     need("python3", "python3", Purpose::Test),
+    need("pip3", "python3-pip", Purpose::Test),
     need("chromium", "chromium", Purpose::Test),
     need("ip", "iproute2", Purpose::Test),
     need("ethtool", "ethtool", Purpose::Test),
@@ -90,6 +98,9 @@ const NPM_FOLDERS: [(&str, Purpose); 2] =
 
 /// Kept beside the installed packages: the lock file they were installed from.
 const NPM_STAMP: &str = "node_modules/.installed-from-lock";
+
+/// Client libraries of the end-to-end test, and where they go.
+const PYTHON_LIBRARIES: (&str, &str) = ("tools/e2e/python/requirements.txt", ".tools/python");
 
 /// Installs what `purpose` needs and the machine lacks.
 ///
@@ -115,7 +126,10 @@ pub fn install(root: &Path, purpose: Purpose) -> Result<()> {
             npm_install(&folder)?;
         }
     }
-    Ok(())
+    match purpose {
+        Purpose::Test => python_install(root),
+        Purpose::Run | Purpose::Bench | Purpose::Fuzz => Ok(()),
+    }
 }
 
 /// The full path of a command, also where Debian keeps servers.
@@ -218,6 +232,34 @@ fn npm_install(folder: &Path) -> Result<()> {
         .context("failed to start npm")?;
     ensure!(status.success(), "npm ci failed in {}", folder.display());
     std::fs::write(stamp, lock)?;
+    Ok(())
+}
+
+/// Installs libraries beside the tree, for the interpreter that `python3` is.
+fn python_install(root: &Path) -> Result<()> {
+    let (list, folder) = (root.join(PYTHON_LIBRARIES.0), root.join(PYTHON_LIBRARIES.1));
+    let version = Command::new("python3").arg("--version").output().context("python3")?;
+    let version = String::from_utf8_lossy(&version.stdout).into_owned();
+    let wanted = format!("{version}{}", std::fs::read_to_string(&list)?);
+    let stamp = folder.join(".installed-from-list");
+    if std::fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(());
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    println!("prerequisites: pip install into {}", folder.display());
+    let status = Command::new("python3")
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"])
+        .args(["--root-user-action", "ignore"])
+        .args(["--only-binary", ":all:", "--target"])
+        .arg(&folder)
+        .arg("--requirement")
+        .arg(&list)
+        .status()
+        .context("failed to start python3")?;
+    ensure!(status.success(), "pip failed for {}", list.display());
+    std::fs::write(stamp, wanted)?;
     Ok(())
 }
 
