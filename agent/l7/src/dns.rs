@@ -43,6 +43,7 @@ impl Protocol for Dns {
             Message::read(bytes, cut).is_some_and(|message| {
                 let sent_by_server = context.direction == Direction::ServerToClient;
                 message.has_known_question()
+                    && !message::is_netbios(bytes)
                     && (message.is_response() == sent_by_server || context.server_port == MDNS_PORT)
             })
         };

@@ -71,4 +71,7 @@ fn probes_need_a_question_that_exists() {
     assert_eq!(Dns::probe(&framed, &tcp), Probe::Certain);
     assert_eq!(Dns::probe(&framed[..9], &tcp), Probe::Short);
     assert_eq!(Dns::probe(b"\0\x05hello", &tcp), Probe::No);
+    // A NetBIOS name query: type NB would be NIMLOC, and names are in letters A to P.
+    let netbios = [&QUERY[..12], b"\x20", &b"FHEPFCEL".repeat(4), b"\0\0\x20\0\x01"].concat();
+    assert_eq!(Dns::probe(&netbios, &client), Probe::No);
 }
