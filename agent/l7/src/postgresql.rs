@@ -14,6 +14,7 @@
 //! connection speaks TLS, after GSSAPI nothing is read on.
 
 mod backend;
+mod body;
 mod error;
 mod frontend;
 mod probe;

@@ -32,7 +32,16 @@ pub(crate) fn first_bytes(direction: Direction, first: &[u8], cut: bool) -> Prob
     }
     let is_whole = envelope.body.len() == envelope.body_bytes;
     if envelope.is_compressed() {
-        return if envelope.body_bytes > 4 { Probe::Possible } else { Probe::No };
+        // How to compress is agreed by this one.
+        if envelope.opcode == envelope::STARTUP {
+            return Probe::No;
+        }
+        return match is_compressed(&envelope) {
+            Some(true) => Probe::Possible,
+            Some(false) => Probe::No,
+            None if cut => Probe::No,
+            None => Probe::Short,
+        };
     }
     let found = match direction {
         Direction::ClientToServer => request(&envelope, cut),
@@ -43,6 +52,33 @@ pub(crate) fn first_bytes(direction: Direction, first: &[u8], cut: bool) -> Prob
         None if is_whole || cut => Probe::No,
         None => Probe::Short,
     }
+}
+
+/// Whether a body starts as LZ4's and Snappy's do in CQL: with its plain length, as four bytes or in
+/// groups of seven bits. `None`: more of it is needed.
+fn is_compressed(envelope: &Envelope<'_>) -> Option<bool> {
+    // Neither makes anything larger by more than this, nor smaller than a 255th.
+    const OVERHEAD_BYTES: u64 = 64;
+    let packed = envelope.body_bytes as u64;
+    let fits = |plain: u64| {
+        plain <= BODY_BYTES_MAX as u64
+            && packed <= plain + plain / 6 + OVERHEAD_BYTES
+            && plain <= packed * 255
+    };
+    let mut reader = Reader::new(envelope.body);
+    if packed < 5 {
+        return Some(false);
+    }
+    let head = reader.u32_be()?;
+    let (mut plain, mut shift) = (0, 0);
+    for octet in head.to_be_bytes() {
+        plain |= u64::from(octet & 0x7f) << shift;
+        shift += 7;
+        if octet < 0x80 {
+            break;
+        }
+    }
+    Some(fits(u64::from(head)) || fits(plain))
 }
 
 /// What a request's body is; `None`: more of it is needed.
@@ -96,11 +132,18 @@ fn request(envelope: &Envelope<'_>, cut: bool) -> Option<Probe> {
 /// What a response's body is; `None`: more of it is needed.
 fn response(envelope: &Envelope<'_>) -> Option<Probe> {
     let mut reader = Reader::new(envelope.body);
-    if envelope.has_tracing_id() || envelope.has_warnings() || envelope.has_custom_payload() {
-        return Some(Probe::Possible);
-    }
     let length = envelope.body_bytes;
     let sure = |fits: bool, probe: Probe| Some(if fits { probe } else { Probe::No });
+    if envelope.has_tracing_id() {
+        // A time-based UUID (RFC 9562 §5.1).
+        let id = reader.array::<16>()?;
+        return sure(id[6] >> 4 == 1 && id[8] >> 6 == 2, Probe::Possible);
+    }
+    if envelope.has_warnings() || envelope.has_custom_payload() {
+        let (count, first_bytes) = (reader.u16_be()?, usize::from(reader.u16_be()?));
+        let fits = (1..=1024).contains(&count) && first_bytes + 4 <= length;
+        return sure(fits, Probe::Possible);
+    }
     match envelope.opcode {
         envelope::READY => sure(length == 0, Probe::Possible),
         envelope::ERROR => {

@@ -53,6 +53,10 @@ fn frames(direction: Direction, first: &[u8], cut: bool) -> Probe {
         }
         let payload = &rest[frame::HEADER_BYTES..header.frame_bytes().min(rest.len())];
         let is_whole = payload.len() == header.length as usize;
+        let after = rest.get(header.frame_bytes()..).unwrap_or(&[]);
+        if !goes_on(direction, &header, after) {
+            return Probe::No;
+        }
         match payload_looks(direction, &header, payload, is_whole || cut) {
             Looks::Proof => return Probe::Certain,
             Looks::Wrong => return Probe::No,
@@ -69,6 +73,17 @@ fn frames(direction: Direction, first: &[u8], cut: bool) -> Probe {
         rest = &rest[header.frame_bytes()..];
     }
     verdict(whole)
+}
+
+/// Whether the bytes behind a frame are the start of another. A header block that has no end goes on
+/// with the next frame (§6.10).
+fn goes_on(direction: Direction, header: &Header, after: &[u8]) -> bool {
+    let is_open = header.kind == kind::HEADERS && !header.has(flag::END_HEADERS);
+    match Header::read(after) {
+        Some(next) if is_open => next.kind == kind::CONTINUATION && next.stream == header.stream,
+        Some(next) => next.is_sound(direction),
+        None => !is_open || after.get(3).is_none_or(|kind| *kind == kind::CONTINUATION),
+    }
 }
 
 fn verdict(whole: usize) -> Probe {
@@ -144,7 +159,8 @@ fn block_looks(direction: Direction, header: &Header, payload: &[u8]) -> Looks {
     });
     match () {
         () if !is_sound || is_whole && outcome.is_err() || fields == 0 => Looks::Wrong,
-        () if is_named => Looks::Proof,
+        // A single field of many that are still to come proves nothing.
+        () if is_named && (is_whole || outcome.is_ok() || fields > 2) => Looks::Proof,
         () => Looks::Right,
     }
 }

@@ -212,6 +212,8 @@ pub(crate) fn plausibility(packet: &Packet<'_>) -> Option<bool> {
         // SLEEP, CONNECT, TIME, DELAYED_INSERT, CONNECT_OUT, DAEMON: internal, never sent.
         0 | 11 | 15 | 16 | 20 | 29 => None,
         FIELD_LIST | CHANGE_USER | BINLOG_DUMP | BINLOG_DUMP_GTID | TABLE_DUMP => Some(false),
+        // QUIT, STATISTICS, PROCESS_INFO, DEBUG, PING, RESET_CONNECTION: nothing but themselves.
+        1 | 9 | 10 | 13 | 14 | 31 => (body_bytes == 1).then_some(false),
         _ => (body_bytes <= 5).then_some(false),
     }
     .filter(|_| packet.body_bytes <= packet::PACKET_BYTES_MAX)

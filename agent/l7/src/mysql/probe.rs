@@ -1,5 +1,6 @@
 //! Recognises MySQL by its first bytes, with or without compression.
 
+use crate::bytes::Reader;
 use crate::inflate::Inflater;
 use crate::mysql::packet::{self, HEADER_BYTES, Packet};
 use crate::mysql::{Wire, command, compression};
@@ -90,9 +91,18 @@ fn from_server(packet: &Packet<'_>, after: &[u8]) -> Probe {
             None => Probe::No,
         },
         (_, 0xff) if packet.body_bytes >= 4 && packet.body_bytes < 1024 => error(packet),
-        (1..=8, 0) if packet.body_bytes >= 7 && packet.body_bytes < 512 => Probe::Possible,
-        (1..=8, 0xfe) if packet.body_bytes < 256 => Probe::Possible,
-        (1, _) if packet.body_bytes <= 4 => match packet::header(after) {
+        (1..=8, 0 | 0xfe) if packet.body_bytes >= 5 && packet.body_bytes < 512 => {
+            let goes_on = match packet::header(after) {
+                Some((body_bytes, seq)) => body_bytes > 0 && (seq == packet.seq + 1 || seq == 1),
+                None => true,
+            };
+            let may_be = match first {
+                0 => is_ok(packet),
+                _ => packet.is_eof() || is_ok(packet) || is_switch(packet),
+            };
+            if goes_on && may_be { Probe::Possible } else { Probe::No }
+        }
+        (1, _) if is_column_count(packet) => match packet::header(after) {
             Some((_, 2)) => match after.get(HEADER_BYTES..HEADER_BYTES + 4) {
                 Some(b"\x03def") => Probe::Certain,
                 Some(_) => Probe::No,
@@ -103,6 +113,33 @@ fn from_server(packet: &Packet<'_>, after: &[u8]) -> Probe {
         },
         _ => Probe::No,
     }
+}
+
+/// `OK_Packet`: two numbers, status, warnings and a text.
+fn is_ok(packet: &Packet<'_>) -> bool {
+    let mut reader = Reader::new(packet.body.get(1..).unwrap_or(&[]));
+    let numbers = [packet::length_encoded(&mut reader), packet::length_encoded(&mut reader)];
+    let (status, warnings) = (reader.u16_le(), reader.u16_le());
+    if numbers.contains(&None) || warnings.is_none() {
+        return !packet.is_whole();
+    }
+    // The text, or its length and what changed in the session.
+    let text = reader.rest();
+    let is_text = text.iter().all(|byte| *byte >= b' ' || byte.is_ascii_whitespace());
+    let is_counted = text.first().is_some_and(|bytes| usize::from(*bytes) < packet.body_bytes);
+    status.is_some_and(|status| status >> 15 == 0) && (is_text || is_counted)
+}
+
+/// `AuthSwitchRequest`: the name of a plug-in.
+fn is_switch(packet: &Packet<'_>) -> bool {
+    let body = packet.body.get(1..).unwrap_or(&[]);
+    let name = body.iter().position(|byte| *byte == 0).map_or(body, |end| &body[..end]);
+    name.len() >= 4 && name.iter().all(u8::is_ascii_graphic)
+}
+
+/// The number of columns of a result, alone in its packet.
+fn is_column_count(packet: &Packet<'_>) -> bool {
+    matches!((packet.body.first(), packet.body_bytes), (Some(1..=0xfa), 1) | (Some(0xfc), 3))
 }
 
 fn error(packet: &Packet<'_>) -> Probe {

@@ -2,6 +2,7 @@
 
 use crate::bytes::{self, Reader};
 use crate::mysql::is_statement;
+use crate::postgresql::body;
 use crate::protocol::Probe;
 
 /// First bytes of a client. `cut`: more will not come.
@@ -61,15 +62,20 @@ pub(super) fn frontend(first: &[u8], cut: bool) -> Probe {
                 Probe::No
             }
         }
-        b'F' | b'd' => {
-            if length < 1 << 24 {
-                Probe::Possible
-            } else {
-                Probe::No
-            }
-        }
+        b'F' | b'd' if length >= 1 << 24 => Probe::No,
+        b'F' => possible_if(is_function_call(body)),
+        // Anything may be in it, so that a length that leads to another message must do.
+        b'd' => match first.get(5 + length..) {
+            Some([]) => Probe::Possible,
+            Some(rest) => possible_if(is_frontend_start(rest)),
+            None => Probe::Short,
+        },
         _ => Probe::No,
     }
+}
+
+fn possible_if(may_be: bool) -> Probe {
+    if may_be { Probe::Possible } else { Probe::No }
 }
 
 /// First bytes of a server.
@@ -103,9 +109,13 @@ pub(super) fn backend(first: &[u8]) -> Probe {
         },
         b'1' | b'2' | b'3' | b'n' | b's' | b'I' if length == 0 => Probe::Possible,
         b'T' | b'D' | b't' | b'S' | b'K' | b'A' | b'G' | b'H' | b'W' | b'd' | b'c' | b'V' => {
-            let after = first.get(5 + length..).and_then(|rest| rest.first());
-            let goes_on = after.is_none_or(|kind| is_backend_kind(*kind));
-            if goes_on && length < 1 << 24 { Probe::Possible } else { Probe::No }
+            let after = first.get(5 + length..);
+            let goes_on = after.is_none_or(is_backend_start);
+            let is_sound = match kind {
+                b'd' => after.is_some(),
+                _ => body::is_sound(kind, length, body),
+            };
+            possible_if(goes_on && is_sound && length < 1 << 24)
         }
         _ => Probe::No,
     }
@@ -198,6 +208,25 @@ fn is_tag(body: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// `oid: u32 formats: u16 …`.
+fn is_function_call(body: &[u8]) -> bool {
+    let mut reader = Reader::new(body);
+    let (oid, formats) = (reader.u32_be(), reader.u16_be());
+    oid.is_some_and(|oid| oid > 0 && oid < 1 << 31) && formats.is_some_and(|count| count <= 100)
+}
+
+/// Whether a client's message may start here, as far as there are bytes.
+fn is_frontend_start(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(|kind| b"QPBDECSHFXdcfp".contains(kind))
+        && bytes.get(1).is_none_or(|byte| *byte == 0)
+}
+
+/// The same of a server's.
+fn is_backend_start(bytes: &[u8]) -> bool {
+    bytes.first().is_none_or(|kind| is_backend_kind(*kind))
+        && bytes.get(1).is_none_or(|byte| *byte == 0)
 }
 
 fn is_backend_kind(kind: u8) -> bool {

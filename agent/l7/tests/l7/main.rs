@@ -4,6 +4,8 @@
 
 mod cases;
 mod driver;
+mod misread;
+mod noise;
 mod pcap;
 mod peer;
 mod properties;
