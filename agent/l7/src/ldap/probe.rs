@@ -72,6 +72,9 @@ fn is_plausible(message: &Message<'_>, content_bytes: usize) -> Option<Probe> {
         }
         operation::SEARCH => {
             let (base, scope, deref) = (parts.next()?, parts.next()?, parts.next()?);
+            if !deref.is_whole() {
+                return None;
+            }
             let is_choice = |part: &Element<'_>| {
                 part.tag == ber::ENUMERATED && matches!(part.integer(), Some(0..=3))
             };

@@ -10,6 +10,9 @@ use crate::segment::Direction;
 /// So much of a statement without its end is enough. unit byte
 const LONG_STATEMENT_BYTES: usize = 512;
 
+/// Longest answer to a greeting: attributes of the connection have at most 64 KiB. unit byte
+const LOGIN_BYTES_MAX: usize = 66 << 10;
+
 /// What the first bytes of a direction are. `cut`: more will not come.
 pub(crate) fn first_bytes(direction: Direction, first: &[u8], cut: bool) -> Probe {
     match plain(direction, first, cut) {
@@ -51,6 +54,9 @@ fn plain(direction: Direction, bytes: &[u8], cut: bool) -> Probe {
 
 fn from_client(packet: &Packet<'_>, after: &[u8], cut: bool) -> Probe {
     if packet.seq == 1 {
+        if packet.body_bytes > LOGIN_BYTES_MAX {
+            return Probe::No;
+        }
         return match packet::capabilities(packet.body) {
             Some(_) => Probe::Certain,
             None if packet.body.len() < 32 && packet.body_bytes >= 32 => Probe::Short,
@@ -142,14 +148,22 @@ fn is_column_count(packet: &Packet<'_>) -> bool {
     matches!((packet.body.first(), packet.body_bytes), (Some(1..=0xfa), 1) | (Some(0xfc), 3))
 }
 
+/// `ERR_Packet`: a code, perhaps `#` and an SQL state of five digits and letters, a text.
 fn error(packet: &Packet<'_>) -> Probe {
     let Some(code) = packet.body.get(1..3) else { return Probe::Short };
     let code = u16::from_le_bytes([code[0], code[1]]);
-    let marked = packet.body.get(3) == Some(&b'#');
-    match (1000..5000).contains(&code) {
-        true if marked => Probe::Certain,
-        true => Probe::Possible,
-        false => Probe::No,
+    let rest = &packet.body[3..];
+    let is_text = |text: &[u8]| text.iter().all(|byte| *byte >= b' ' || *byte == b'\n');
+    let is_state = |byte: &u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
+    match rest.strip_prefix(b"#") {
+        _ if !(1000..5000).contains(&code) => Probe::No,
+        Some(rest) if rest.len() < 5 && !packet.is_whole() => Probe::Short,
+        Some(rest) => match rest.split_at_checked(5) {
+            Some((state, text)) if state.iter().all(is_state) && is_text(text) => Probe::Certain,
+            _ => Probe::No,
+        },
+        None if is_text(rest) => Probe::Possible,
+        None => Probe::No,
     }
 }
 
@@ -175,6 +189,8 @@ fn compressed(direction: Direction, bytes: &[u8], cut: bool) -> Probe {
     let mut chunk = [0; 64];
     let mut inflater = Inflater::new(body);
     match inflater.next_chunk(&mut chunk) {
+        // Logins, whose answers have other numbers, come before compression.
+        Some([_, _, _, 1..=255, ..]) if direction == Direction::ClientToServer => Probe::No,
         Some(inner) => match plain(direction, inner, true) {
             Probe::Short => Probe::Possible,
             probe => probe,
