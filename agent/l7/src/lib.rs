@@ -55,6 +55,7 @@ mod mqtt;
 mod mysql;
 mod nats;
 mod openwire;
+mod oracle;
 mod ping;
 mod postgresql;
 mod pulsar;

@@ -267,6 +267,7 @@ protocols! {
     Dubbo: crate::dubbo::Dubbo,
     Cassandra: crate::cassandra::Cassandra,
     Tds: crate::tds::Tds,
+    Oracle: crate::oracle::Oracle,
     Ldap: crate::ldap::Ldap,
     Brpc: crate::brpc::Brpc,
     FastCgi: crate::fastcgi::FastCgi,

@@ -40,7 +40,7 @@ pub enum L7Protocol {
     Mysql = 60,
     /// PostgreSQL frontend/backend protocol 3.
     Postgresql = 61,
-    /// Oracle TNS.
+    /// Oracle TNS and TTC.
     Oracle = 62,
     /// Dameng.
     Dameng = 63,
@@ -265,6 +265,7 @@ impl L7Protocol {
                 | Self::Thrift
                 | Self::Mysql
                 | Self::Postgresql
+                | Self::Oracle
                 | Self::Cassandra
                 | Self::Tds
                 | Self::Redis
