@@ -46,6 +46,7 @@ mod dubbo;
 mod fastcgi;
 mod http1;
 mod http2;
+mod iso8583;
 mod kafka;
 mod krpc;
 mod ldap;

@@ -276,5 +276,6 @@ protocols! {
     SomeIp: crate::some_ip::SomeIp,
     Krpc: crate::krpc::Krpc,
     Thrift: crate::thrift::Thrift,
+    Iso8583: crate::iso8583::Iso8583,
     Ping: crate::ping::Ping,
 }

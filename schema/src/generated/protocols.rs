@@ -28,7 +28,7 @@ pub enum L7Protocol {
     Tars = 46,
     /// SOME/IP.
     Someip = 47,
-    /// ISO 8583.
+    /// ISO 8583:1987, 1993 and 2003.
     Iso8583 = 48,
     /// Dubbo Triple over HTTP/2.
     Triple = 49,
@@ -261,6 +261,7 @@ impl L7Protocol {
                 | Self::Brpc
                 | Self::Tars
                 | Self::Someip
+                | Self::Iso8583
                 | Self::Triple
                 | Self::Thrift
                 | Self::Mysql
