@@ -1,6 +1,6 @@
-//! The pure core: packets through `wire` and `flow`, and HTTP requests through `l7`.
+//! The pure core: packets through `wire`, `flow` and `meter`, and HTTP requests through `l7`.
 //!
-//! In: the example `pps` of crate `flow`, and requests made here. Out: packets and requests a
+//! In: the example `pps` of crate `meter`, and requests made here. Out: packets and requests a
 //! second on one core.
 
 use std::hint::black_box;
@@ -18,6 +18,8 @@ use schema::SignalSource;
 use crate::targets::Measurement;
 
 const CONVERSATIONS: u64 = 1000;
+const FEW_FLOWS: u32 = 1_000;
+const MANY_FLOWS: u32 = 1_000_000;
 const DURATION: Duration = Duration::from_secs(5);
 /// A request of 400 to 500 bytes, as browsers and libraries send them.
 const REQUEST: &str = "GET /shop/goods/4711?id=ID HTTP/1.1\r\nHost: shop.example\r\n\
@@ -30,21 +32,10 @@ const RESPONSE: &str = "HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/p
     Content-Length: 64\r\nConnection: keep-alive\r\nX-Request-ID: 4711\r\n\r\n\
     0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Packets, then requests.
+/// Packets of few and of very many flows, then requests.
 pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
-    let program = programs.join("examples/pps");
-    let output = Command::new(&program).output().with_context(|| program.display().to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    print!("{text}");
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-    let mut found = Vec::new();
-    for line in text.lines() {
-        if let Some(mpps) = number_before(line, "Mpps") {
-            let how = format!("`target/release/examples/pps`: {}", line.trim());
-            found.push(Measurement::new("flow_mpps", mpps, how));
-        }
-    }
-    ensure!(!found.is_empty(), "pps printed no rate");
+    let mut found = packets(programs, FEW_FLOWS)?;
+    found.extend(packets(programs, MANY_FLOWS)?);
     let rate = requests_per_second()?;
     let how = format!(
         "`bench core`: {CONVERSATIONS} conversations, requests of {} B and responses of {} B, \
@@ -53,6 +44,32 @@ pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
         RESPONSE.len()
     );
     found.push(Measurement::new("l7_krequests", rate / 1e3, how));
+    Ok(found)
+}
+
+/// What the example `pps` says of so many flows.
+fn packets(programs: &Path, flows: u32) -> Result<Vec<Measurement>> {
+    let program = programs.join("examples/pps");
+    let output = Command::new(&program).arg(flows.to_string()).output();
+    let output = output.with_context(|| program.display().to_string())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    print!("{text}");
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let how = format!("`target/release/examples/pps {flows}`: {}", line.trim());
+        let (rate, unit) = match line.starts_with("64 ") {
+            true => ("flow_mpps", "Mpps"),
+            false => ("flow_gbit", "Gbit/s"),
+        };
+        let measured = number_before(line, unit).with_context(|| format!("no {unit}: {line}"))?;
+        found.push(Measurement::new(rate, measured, how.clone()));
+        if flows == MANY_FLOWS {
+            let resident = number_before(line, "MB").with_context(|| format!("no MB: {line}"))?;
+            found.push(Measurement::new("flow_memory_mb", resident, how));
+        }
+    }
+    ensure!(!found.is_empty(), "pps printed no rate");
     Ok(found)
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use schema::{CloseType, ObservationPoint};
+use schema::{CloseType, ObservationPoint, TunnelType};
 use wire::Tunnel;
 
 use crate::counters::Counters;
@@ -75,6 +75,15 @@ pub struct FlowInfo {
     pub direction_score: u8,
     /// Where on the path it was observed.
     pub observation_point: ObservationPoint,
+}
+
+impl FlowInfo {
+    /// Its outermost tunnel, as rows name it.
+    pub fn tunnel_type(&self) -> TunnelType {
+        let outermost = self.tunnel.as_ref().and_then(|tunnels| tunnels.tx.or(tunnels.rx));
+        let kind = outermost.and_then(|tunnel| TunnelType::from_id(tunnel.kind.id()));
+        kind.unwrap_or(TunnelType::None)
+    }
 }
 
 /// What a packet did to the table.

@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
+use flow::FlowInfo;
 use schema::{ObservationPoint, SignalSource, Text, TunnelType};
 
 /// A process, as far as it is known.
@@ -39,6 +40,24 @@ pub struct Edge {
     pub client: Process,
     /// Process of the server.
     pub server: Process,
+}
+
+impl From<&FlowInfo> for Edge {
+    /// The edge of a flow of packets of which no process is known.
+    fn from(info: &FlowInfo) -> Self {
+        Self {
+            client_ip: info.client.ip,
+            server_ip: info.server.ip,
+            protocol: info.protocol,
+            server_port: info.server.port,
+            signal_source: SignalSource::Packet,
+            point: info.observation_point,
+            nic: info.nic,
+            tunnel: info.tunnel_type(),
+            client: Process::default(),
+            server: Process::default(),
+        }
+    }
 }
 
 impl Hash for Edge {

@@ -13,6 +13,8 @@ use crate::network::{self, NetworkKey, NetworkSum, Period};
 use crate::window::{Document, Sum, Windows};
 
 const NS_A_SECOND: u64 = 1_000_000_000;
+/// Documents open at once, see [`Meter::bound`].
+const DOCUMENTS_MAX: usize = 32_768;
 /// Rows of one batch: rows and their columns are memory beside the documents.
 const BATCH_ROWS: usize = 4_096;
 
@@ -43,9 +45,11 @@ impl Meter {
         self.networks.sum(tick.time_s, edge).add(tick);
     }
 
-    /// Number of documents that are open.
-    pub fn open_documents(&self) -> usize {
-        self.applications.len() + self.networks.len()
+    /// Gives out all documents as they stand when too many are open: those of a period add up.
+    pub fn bound(&mut self, out: &mut impl FnMut(Batch)) {
+        if self.applications.len() + self.networks.len() > DOCUMENTS_MAX {
+            self.finish_all(out);
+        }
     }
 
     /// Gives out the seconds and minutes that ended at or before `second` (since the Unix epoch).

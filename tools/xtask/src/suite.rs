@@ -75,7 +75,7 @@ pub fn bench(root: &Path) -> Result<()> {
     command(
         root,
         "cargo",
-        &["build", "--release", "--examples", "-p", "source", "-p", "flow", "-p", "ingest"],
+        &["build", "--release", "--examples", "-p", "source", "-p", "meter", "-p", "ingest"],
     )?;
     let program = run::release_folder(root).join("bench");
     command(root, &program.to_string_lossy(), &["--write", "docs/perf.md"])

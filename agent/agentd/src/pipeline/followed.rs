@@ -12,8 +12,8 @@ use l7::{
     Conversation, ConversationContext, Direction, Origin, Output, Segment, Shared, Stat, StatKind,
     Transport,
 };
-use meter::{Edge, Process};
-use schema::{L7Protocol, SignalSource, TunnelType};
+use meter::Edge;
+use schema::{L7Protocol, SignalSource};
 use wire::{Packet, TcpFlags};
 
 use super::l4_rows::{self, Requests};
@@ -190,7 +190,7 @@ impl Sink for Followed {
                 place.learn(info);
                 self.stage.meter_seen(self.now_ns, &place.seen, tick);
             }
-            None => self.stage.meter(&edge_of_strangers(info), tick),
+            None => self.stage.meter(&Edge::from(info), tick),
         }
         if tick.close.is_some() {
             self.end_conversation(*slot, tick.last_ns);
@@ -204,7 +204,7 @@ impl Sink for Followed {
                 l4_rows::row(report, &edge, place.seen.sockets(), &place.requests.take())
             }
             None => {
-                let edge = edge_of_strangers(&report.info);
+                let edge = Edge::from(&report.info);
                 l4_rows::row(report, &edge, (0, 0), &Requests::default())
             }
         };
@@ -380,32 +380,11 @@ fn seen(info: &FlowInfo) -> Seen {
         signal_source: SignalSource::Packet,
         point: info.observation_point,
         nic: info.nic,
-        tunnel: tunnel(info),
+        tunnel: info.tunnel_type(),
         flow_id: info.flow_id,
         direction_score: info.direction_score,
         client_owner: None,
         server_owner: None,
         lookup: Default::default(),
     }
-}
-
-/// The edge of a flow of which neither end is on this host.
-fn edge_of_strangers(info: &FlowInfo) -> Edge {
-    Edge {
-        client_ip: info.client.ip,
-        server_ip: info.server.ip,
-        protocol: info.protocol,
-        server_port: info.server.port,
-        signal_source: SignalSource::Packet,
-        point: info.observation_point,
-        nic: info.nic,
-        tunnel: tunnel(info),
-        client: Process::default(),
-        server: Process::default(),
-    }
-}
-
-fn tunnel(info: &FlowInfo) -> TunnelType {
-    let outermost = info.tunnel.as_ref().and_then(|tunnels| tunnels.tx.or(tunnels.rx));
-    outermost.and_then(|tunnel| TunnelType::from_id(tunnel.kind.id())).unwrap_or(TunnelType::None)
 }

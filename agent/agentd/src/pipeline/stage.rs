@@ -22,8 +22,6 @@ const WAITING_MAX: usize = 65_536;
 const TURNS_MAX: u8 = 6;
 /// Rows of one batch.
 const BATCH_ROWS: usize = 4_096;
-/// Documents open at once. Beyond, all are given out as they stand: documents of a period add up.
-const DOCUMENTS_MAX: usize = 32_768;
 
 /// Takes finished batches; must not wait.
 pub type Outlet = Box<dyn FnMut(Batch)>;
@@ -84,7 +82,7 @@ impl Stage {
             return;
         }
         self.meter.on_tick(edge, tick);
-        self.bound_documents();
+        self.meter.bound(&mut self.outlet);
     }
 
     /// The same, of a flow with an end on this host, whose owner is given time to be told.
@@ -149,12 +147,6 @@ impl Stage {
         self.flush(u64::MAX, u64::MAX - 1);
     }
 
-    fn bound_documents(&mut self) {
-        if self.meter.open_documents() > DOCUMENTS_MAX {
-            self.meter.finish_all(&mut self.outlet);
-        }
-    }
-
     fn wait(&mut self, ready_ns: u64, seen: &Rc<Seen>, found: Found) {
         if self.waiting.len() >= WAITING_MAX {
             self.give_on(ready_ns, 0);
@@ -179,7 +171,7 @@ impl Stage {
             Found::Stat(_) if !self.metered => {}
             Found::Stat(stat) => {
                 self.meter.on_stat(&edge, seen.direction_score, &stat);
-                self.bound_documents();
+                self.meter.bound(&mut self.outlet);
             }
             Found::Tick(tick) => self.meter(&edge, &tick),
             Found::Record(record) => {
