@@ -95,6 +95,8 @@ pub struct FlowSettings {
     pub opening_rst: Duration,
     /// In any other state.
     pub others: Duration,
+    /// Health checks become one row a minute.
+    pub merges_health_checks: bool,
 }
 
 impl Config {
@@ -239,6 +241,8 @@ fn flow(s: &Settings) -> Result<FlowSettings> {
         closing_rst: timeout("closing_rst")?,
         opening_rst: timeout("opening_rst")?,
         others: timeout("others")?,
+        merges_health_checks: s
+            .flag("outputs.flow_log.aggregators.aggregate_health_check_l4_flow_log")?,
     })
 }
 

@@ -8,6 +8,7 @@
 //! Each pipeline belongs to one thread and shares nothing but the table of socket owners.
 
 mod followed;
+mod health_checks;
 mod l4_rows;
 mod l7_rows;
 mod packets;

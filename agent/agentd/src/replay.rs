@@ -61,6 +61,7 @@ fn settings(config: Option<&Path>) -> Result<PacketSettings> {
     let mut settings = PacketSettings::new(&loaded)?;
     if config.is_none() {
         settings.decap = DecapConfig::all();
+        settings.merges_health_checks = false;
     }
     Ok(settings)
 }

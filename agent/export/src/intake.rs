@@ -208,4 +208,29 @@ mod tests {
         assert_eq!(intake.take_drops(), [(Subject::Table(Table::L7FlowLog), Drop::QueueFull, 14)]);
         assert!(intake.totals.values().all(Totals::is_balanced));
     }
+    #[test]
+    fn throttles_sample_logs_and_never_metrics() {
+        let mut intake = intake(100);
+        let now = Instant::now();
+        // Four seconds of rows may come at once.
+        intake.set_throttles(10, 3, now);
+        let tables = Table::ALL.iter().filter(|table| !matches!(table, Table::DeepflowCollector));
+        for table in tables {
+            for _ in 0..2 {
+                intake.push(batch(*table, 50), now);
+            }
+            let subject = Subject::Table(*table);
+            let dropped = &intake.totals[&subject].dropped;
+            let throttled = [Drop::ThrottledL4, Drop::ThrottledL7]
+                .map(|reason| dropped.get(&reason).copied().unwrap_or(0));
+            let expected = match table {
+                Table::L4FlowLog => [60, 0],
+                Table::L7FlowLog => [0, 88],
+                _ => [0, 0],
+            };
+            assert_eq!(throttled, expected, "{table:?}");
+            assert_eq!(dropped.values().sum::<u64>(), expected[0] + expected[1], "{table:?}");
+        }
+        assert!(intake.totals.values().all(Totals::is_balanced));
+    }
 }

@@ -1181,8 +1181,8 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "outputs.flow_log.aggregators.aggregate_health_check_l4_flow_log",
         default: "true",
-        restart: false,
-        used: false,
+        restart: true,
+        used: true,
     },
     Key {
         path: "outputs.flow_log.throttles.l4_throttle",

@@ -23,6 +23,8 @@ pub struct PacketSettings {
     pub l7: Option<l7::Config>,
     /// Tunnels to open.
     pub decap: DecapConfig,
+    /// Health checks become one row a minute.
+    pub merges_health_checks: bool,
 }
 
 impl PacketSettings {
@@ -50,6 +52,7 @@ impl PacketSettings {
             flow: FlowConfig { max_flows, timeouts, ..FlowConfig::default() },
             l7: config.l7_of_packets.then(|| config.l7.clone()),
             decap,
+            merges_health_checks: config.flow.merges_health_checks,
         })
     }
 
@@ -103,7 +106,10 @@ pub struct PacketPipeline {
 
 impl PacketPipeline {
     /// With nothing seen yet.
-    pub fn new(settings: PacketSettings, stage: Stage) -> Self {
+    pub fn new(settings: PacketSettings, mut stage: Stage) -> Self {
+        if settings.merges_health_checks {
+            stage.merge_health_checks();
+        }
         Self {
             decap: settings.decap,
             flows: FlowTable::new(settings.flow),

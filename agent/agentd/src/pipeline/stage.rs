@@ -12,6 +12,7 @@ use l7::{Output, Record, Stat};
 use meter::{Edge, Meter};
 use schema::{Batch, Table, l4_flow_log, l7_flow_log};
 
+use super::health_checks::HealthChecks;
 use super::l7_rows;
 use super::seen::{Owners, Seen};
 
@@ -53,6 +54,8 @@ pub struct Stage {
     metered: bool,
     requests: Vec<l7_flow_log::Row>,
     flows: Vec<l4_flow_log::Row>,
+    /// Those that wait for the end of their minute; none are kept without.
+    health_checks: Option<HealthChecks>,
     outlet: Outlet,
 }
 
@@ -67,6 +70,7 @@ impl Stage {
             metered: true,
             requests: Vec::new(),
             flows: Vec::new(),
+            health_checks: None,
             outlet,
         }
     }
@@ -74,6 +78,11 @@ impl Stage {
     /// The same without metrics, for a replay of which only logs are shown.
     pub fn without_metrics(self) -> Self {
         Self { metered: false, ..self }
+    }
+
+    /// From here on, health checks become one row a minute.
+    pub fn merge_health_checks(&mut self) {
+        self.health_checks = Some(HealthChecks::default());
     }
 
     /// Adds a second of a flow to the metrics.
@@ -108,6 +117,11 @@ impl Stage {
 
     /// Takes a finished row of the flow log.
     pub fn take_flow(&mut self, row: l4_flow_log::Row) {
+        let row = match &mut self.health_checks {
+            Some(checks) => checks.take(row),
+            None => Some(row),
+        };
+        let Some(row) = row else { return };
         self.flows.push(row);
         if self.flows.len() >= BATCH_ROWS {
             self.cut_flows();
@@ -136,6 +150,9 @@ impl Stage {
     /// at or before `second` too.
     pub fn flush(&mut self, now_ns: u64, second: u64) {
         self.advance(now_ns);
+        if let Some(checks) = &mut self.health_checks {
+            checks.finish(now_ns, &mut |row| self.flows.push(row));
+        }
         self.cut_requests();
         self.cut_flows();
         self.meter.finish(second, &mut self.outlet);

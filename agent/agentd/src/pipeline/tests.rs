@@ -37,6 +37,7 @@ impl Lab {
             flow: FlowConfig::default(),
             l7: Some(l7::Config::replay()),
             decap: DecapConfig::all(),
+            merges_health_checks: false,
         };
         let stage = Stage::new(Owners::default(), 0, Box::new(push));
         Self { pipeline: PacketPipeline::new(settings, stage), batches, now_ns: 0 }
