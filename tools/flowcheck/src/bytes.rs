@@ -8,7 +8,7 @@ const MIDDLE: i64 = 1 << 40;
 
 /// Ranges that the definition keeps apart; when there are more, the two lowest become one with the
 /// hole between them.
-const RANGES: usize = 16;
+const RANGES: usize = 256;
 
 /// Quarter of the sequence space; a jump from the highest to the lowest is a wrap-around.
 const QUARTER: i64 = 1 << 30;
@@ -48,7 +48,7 @@ impl Exact {
     }
 }
 
-/// By definition: numbers as they are, sixteen ranges, anew after a wrap-around.
+/// By definition: numbers as they are, 256 ranges, anew after a wrap-around.
 #[derive(Debug, Default)]
 pub struct Defined {
     ranges: Ranges,
