@@ -7,6 +7,7 @@
 
 use schema::L7Protocol;
 
+use crate::custom::Custom;
 use crate::protocol::{PARSED_PROTOCOLS, Parser, Probe, ProbeContext};
 use crate::segment::{ConversationContext, Direction};
 use crate::shared::Shared;
@@ -70,12 +71,12 @@ impl Undecided {
         }
         self.hold(direction, piece);
         match self.ask(shared, context, direction) {
-            Answer::Protocol(protocol, reversed) => {
+            Answer::Speaks(candidate, reversed) => {
                 // When the ends are the other way round the key is not the server's.
                 if !reversed {
-                    shared.learn(context.server_key, protocol);
+                    shared.learn(context.server_key, candidate.protocol());
                 }
-                match Parser::new(protocol) {
+                match candidate.parser(shared, context, reversed) {
                     Some(parser) => Verdict::Speaks { parser: Box::new(parser), reversed },
                     None => Verdict::GiveUp,
                 }
@@ -141,17 +142,25 @@ impl Undecided {
         self.held.len() < HELD_PIECES && self.held_bytes() < HELD_BYTES
     }
 
-    /// Asks the server's known protocol first, then the others in the order of registration.
+    /// Asks the server's known protocol first, then plug-ins, then the others in the order of
+    /// registration.
     fn ask(&self, shared: &Shared, context: &ConversationContext, direction: Direction) -> Answer {
         let known = shared.protocol_of(context.server_key);
         let enabled = shared.config().protocols;
-        let order = known
-            .into_iter()
-            .chain(PARSED_PROTOCOLS.iter().copied().filter(|protocol| Some(*protocol) != known));
+        let plugins = match enabled.contains(L7Protocol::Custom) {
+            true => shared.plugins().len(),
+            false => 0,
+        };
+        let others = PARSED_PROTOCOLS.iter().copied().filter(|protocol| Some(*protocol) != known);
+        let first = known.into_iter().filter(|known| *known != L7Protocol::Custom);
+        let order = first
+            .map(Candidate::BuiltIn)
+            .chain((0..plugins).map(Candidate::Plugin))
+            .chain(others.map(Candidate::BuiltIn));
         let mut perhaps = false;
-        for protocol in order.filter(|protocol| enabled.contains(*protocol)) {
-            let is_known = Some(protocol) == known;
-            match self.ask_one(context, protocol, direction, is_known) {
+        for candidate in order.filter(|candidate| enabled.contains(candidate.protocol())) {
+            let is_known = Some(candidate.protocol()) == known;
+            match self.ask_one(shared, context, candidate, direction, is_known) {
                 Answer::No => {}
                 Answer::Perhaps => perhaps = true,
                 answer => return answer,
@@ -162,8 +171,9 @@ impl Undecided {
 
     fn ask_one(
         &self,
+        shared: &Shared,
         context: &ConversationContext,
-        protocol: L7Protocol,
+        candidate: Candidate,
         direction: Direction,
         is_known: bool,
     ) -> Answer {
@@ -181,20 +191,20 @@ impl Undecided {
                 let context = ProbeContext { direction: as_if, transport, server_port, cut };
                 match first.is_empty() {
                     true => Probe::Short,
-                    false => Parser::probe(protocol, first, &context),
+                    false => candidate.probe(shared, first, &context),
                 }
             };
             match (side(direction), side(direction.opposite())) {
                 (Probe::Certain, other) if other != Probe::No => {
-                    return Answer::Protocol(protocol, reversed);
+                    return Answer::Speaks(candidate, reversed);
                 }
                 // The other direction was not recognised so far: it began in the middle.
-                (Probe::Certain, Probe::No) => return Answer::Protocol(protocol, reversed),
+                (Probe::Certain, Probe::No) => return Answer::Speaks(candidate, reversed),
                 (Probe::Possible, Probe::Possible | Probe::Certain) => {
-                    return Answer::Protocol(protocol, reversed);
+                    return Answer::Speaks(candidate, reversed);
                 }
                 (Probe::Possible, Probe::Short) if is_known && !reversed => {
-                    return Answer::Protocol(protocol, reversed);
+                    return Answer::Speaks(candidate, reversed);
                 }
                 (Probe::Possible | Probe::Short, other) if other != Probe::No => perhaps = true,
                 _ => {}
@@ -204,9 +214,51 @@ impl Undecided {
     }
 }
 
+/// What may be spoken.
+#[derive(Clone, Copy, Debug)]
+enum Candidate {
+    BuiltIn(L7Protocol),
+    /// The protocol of a plug-in, by its place.
+    Plugin(usize),
+}
+
+impl Candidate {
+    fn protocol(self) -> L7Protocol {
+        match self {
+            Self::BuiltIn(protocol) => protocol,
+            Self::Plugin(_) => L7Protocol::Custom,
+        }
+    }
+
+    fn probe(self, shared: &Shared, first: &[u8], context: &ProbeContext) -> Probe {
+        match self {
+            Self::BuiltIn(protocol) => Parser::probe(protocol, first, context),
+            Self::Plugin(place) => {
+                shared.plugins().get(place).map_or(Probe::No, |plugin| plugin.probe(first, context))
+            }
+        }
+    }
+
+    fn parser(
+        self,
+        shared: &Shared,
+        context: &ConversationContext,
+        reversed: bool,
+    ) -> Option<Parser> {
+        match self {
+            Self::BuiltIn(protocol) => Parser::new(protocol),
+            Self::Plugin(place) => {
+                let port = if reversed { context.client_port } else { context.server_port };
+                let plugin = shared.plugins().get(place)?;
+                Some(Parser::Custom(Custom::of(plugin, context.transport, port)))
+            }
+        }
+    }
+}
+
 enum Answer {
     /// This one; the flag: client and server are the other way round.
-    Protocol(L7Protocol, bool),
+    Speaks(Candidate, bool),
     /// Some may be right, but the bytes so far do not tell.
     Perhaps,
     No,

@@ -26,6 +26,7 @@ mod http_status;
 mod infer;
 mod inflate;
 mod lz4;
+mod plugin;
 mod protobuf;
 mod protocol;
 mod reading;
@@ -41,6 +42,7 @@ mod trace;
 mod amqp;
 mod brpc;
 mod cassandra;
+mod custom;
 mod dns;
 mod dubbo;
 mod fastcgi;
@@ -76,6 +78,9 @@ pub use config::{
     ProtocolSet, RawConfig, TraceConfig, WindowConfig,
 };
 pub use conversation::Conversation;
+pub use plugin::{
+    Plugin, PluginInput, PluginMessage, PluginMessageKind, PluginOrigin, PluginStep, PluginVerdict,
+};
 pub use protocol::PARSED_PROTOCOLS;
 pub use record::{ErrorSide, Output, Record, Stat, StatKind};
 pub use segment::{ConversationContext, Direction, Origin, Segment, Transport};

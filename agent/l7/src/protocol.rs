@@ -278,4 +278,5 @@ protocols! {
     Thrift: crate::thrift::Thrift,
     Iso8583: crate::iso8583::Iso8583,
     Ping: crate::ping::Ping,
+    Custom: crate::custom::Custom,
 }

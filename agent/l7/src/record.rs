@@ -11,6 +11,8 @@ pub struct Record {
     pub kind: RecordType,
     /// Protocol it was read by.
     pub protocol: L7Protocol,
+    /// What a plug-in calls the protocol; empty where the protocol is one of the schema's own.
+    pub protocol_name: Text,
     /// Request seen; for a response alone, the response. unit ns since the Unix epoch
     pub start_ns: u64,
     /// Response seen; without one, `start_ns`. unit ns since the Unix epoch
@@ -91,6 +93,7 @@ impl Record {
         Self {
             kind: RecordType::Request,
             protocol,
+            protocol_name: Text::default(),
             start_ns: 0,
             end_ns: 0,
             duration_ns: None,

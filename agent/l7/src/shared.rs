@@ -9,11 +9,13 @@ use std::collections::HashMap;
 use schema::{Drop, L7Protocol};
 
 use crate::config::Config;
+use crate::plugin::{Plugin, PluginHandle};
 
 /// One per pipeline thread, lent to every call of a conversation.
 #[derive(Debug)]
 pub struct Shared {
     config: Config,
+    plugins: Vec<PluginHandle>,
     servers: Servers,
     drops: DropCounts,
     buffered_bytes: usize,
@@ -26,6 +28,7 @@ impl Shared {
         Self {
             servers: Servers::new(config.inference.servers),
             config,
+            plugins: Vec::new(),
             drops: DropCounts::default(),
             buffered_bytes: 0,
             sessions: 0,
@@ -42,6 +45,29 @@ impl Shared {
         self.config = config;
     }
 
+    /// Takes readers of the user's own protocols. They are asked before those of this crate.
+    pub fn set_plugins(&mut self, plugins: Vec<Box<dyn Plugin>>) {
+        self.plugins = plugins.into_iter().map(PluginHandle::new).collect();
+    }
+
+    /// What plug-ins have to say since the last call.
+    pub fn take_plugin_lines(&self) -> Vec<String> {
+        self.plugins
+            .iter()
+            .flat_map(|plugin| {
+                plugin.with(|plugin| {
+                    let lines = plugin.take_lines();
+                    let named = |line| format!("{}: {line}", plugin.name());
+                    lines.into_iter().map(named).collect::<Vec<_>>()
+                })
+            })
+            .collect()
+    }
+
+    pub(crate) fn plugins(&self) -> &[PluginHandle] {
+        &self.plugins
+    }
+
     /// Bytes held by all conversations together. unit byte
     pub fn buffered_bytes(&self) -> usize {
         self.buffered_bytes
@@ -55,7 +81,10 @@ impl Shared {
     /// What was let go since the last call, by reason; zero counts are left out.
     pub fn take_drops(&mut self) -> impl Iterator<Item = (Drop, u64)> + use<> {
         let drops = std::mem::take(&mut self.drops);
+        let faults: u64 =
+            self.plugins.iter().map(|plugin| plugin.with(|plugin| plugin.take_faults())).sum();
         [
+            (Drop::PluginFault, faults),
             (Drop::ReassemblyGap, drops.gap_bytes),
             (Drop::ReassemblyFull, drops.full_bytes),
             (Drop::SessionTableFull, drops.sessions),

@@ -50,6 +50,8 @@ pub enum Drop {
     PipelineQueueFull = 22,
     /// Packets above `inputs.cbpf.tunning.max_capture_pps`.
     CaptureLimited = 23,
+    /// A call of a plug-in that trapped, took too long or too much memory; what it was to read is lost.
+    PluginFault = 24,
 }
 
 impl Drop {
@@ -78,6 +80,7 @@ impl Drop {
         Self::EventMalformed,
         Self::PipelineQueueFull,
         Self::CaptureLimited,
+        Self::PluginFault,
     ];
 
     /// The number that is stored.
@@ -111,6 +114,7 @@ impl Drop {
             21 => Some(Self::EventMalformed),
             22 => Some(Self::PipelineQueueFull),
             23 => Some(Self::CaptureLimited),
+            24 => Some(Self::PluginFault),
             _ => None,
         }
     }
@@ -141,6 +145,7 @@ impl Drop {
             Self::EventMalformed => "event_malformed",
             Self::PipelineQueueFull => "pipeline_queue_full",
             Self::CaptureLimited => "capture_limited",
+            Self::PluginFault => "plugin_fault",
         }
     }
 }
@@ -172,6 +177,7 @@ impl Drop {
             Self::EventMalformed => "event",
             Self::PipelineQueueFull => "event",
             Self::CaptureLimited => "packet",
+            Self::PluginFault => "call",
         }
     }
 }
@@ -202,6 +208,7 @@ impl Drop {
             Self::EventMalformed => "source",
             Self::PipelineQueueFull => "agentd",
             Self::CaptureLimited => "agentd",
+            Self::PluginFault => "l7",
         }
     }
 }

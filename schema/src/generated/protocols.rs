@@ -285,6 +285,7 @@ impl L7Protocol {
                 | Self::Ping
                 | Self::Ldap
                 | Self::Smtp
+                | Self::Custom
         )
     }
 }

@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS flow_log.`l7_flow_log`
     `tag_source_1` UInt8 COMMENT 'How the tags were found: the server''s.' CODEC(ZSTD(1)),
     `_id` UInt64 COMMENT 'Row id: end-time seconds << 32 | server << 22 | counter.' CODEC(T64, ZSTD(1)),
     `l7_protocol` UInt8 COMMENT 'Application protocol.' CODEC(ZSTD(1)),
-    `biz_protocol` LowCardinality(String) COMMENT 'Protocol name given by a plug-in.' CODEC(ZSTD(1)),
+    `biz_protocol` LowCardinality(String) COMMENT 'Protocol name given by a plug-in; empty where `l7_protocol` is not Custom.' CODEC(ZSTD(1)),
     `version` LowCardinality(String) COMMENT 'Version of the protocol.' CODEC(ZSTD(1)),
     `type` UInt8 COMMENT 'RecordType: 0 request, 1 response, 2 session.' CODEC(ZSTD(1)),
     `is_tls` UInt8 COMMENT '1: the payload was encrypted on the wire.' CODEC(ZSTD(1)),

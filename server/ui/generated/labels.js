@@ -154,6 +154,7 @@ export const DROPS = {
   event_malformed: { id: 21, unit: "event", stage: "source", doc: "A BPF event of an unknown layout." },
   pipeline_queue_full: { id: 22, unit: "event", stage: "agentd", doc: "A queue between threads was full." },
   capture_limited: { id: 23, unit: "packet", stage: "agentd", doc: "Packets above `inputs.cbpf.tunning.max_capture_pps`." },
+  plugin_fault: { id: 24, unit: "call", stage: "l7", doc: "A call of a plug-in that trapped, took too long or too much memory; what it was to read is lost." },
 };
 
 /** Metrics of agent and server. */
@@ -453,6 +454,7 @@ export const TABLES = {
     { name: "auto_service_type_1", type: "u8", doc: "Kind of `auto_service_id` (AutoInstanceType): the server's." },
     { name: "_id", type: "u64", doc: "Row id: end-time seconds << 32 | server << 22 | counter." },
     { name: "l7_protocol", type: "u8", doc: "Application protocol." },
+    { name: "biz_protocol", type: "low_card", doc: "Protocol name given by a plug-in; empty where `l7_protocol` is not Custom." },
     { name: "version", type: "low_card", doc: "Version of the protocol." },
     { name: "type", type: "u8", doc: "RecordType: 0 request, 1 response, 2 session." },
     { name: "is_tls", type: "u8", doc: "1: the payload was encrypted on the wire." },

@@ -78,6 +78,8 @@ pub struct Row {
     pub syscall_cap_seq_1: u32,
     /// Application protocol.
     pub l7_protocol: u8,
+    /// Protocol name given by a plug-in; empty where `l7_protocol` is not Custom.
+    pub biz_protocol: crate::Text,
     /// Version of the protocol.
     pub version: crate::Text,
     /// RecordType: 0 request, 1 response, 2 session.
@@ -745,7 +747,7 @@ pub static COLUMNS: &[ColumnDef] = &[
         id: 6242,
         name: "biz_protocol",
         kind: ColumnType::LowCard,
-        origin: Origin::Unset,
+        origin: Origin::Agent,
         json: Json::Plain,
     },
     ColumnDef {
@@ -1057,6 +1059,7 @@ impl row::Row for Row {
             Column::U32(rows.iter().map(|row| row.syscall_cap_seq_0).collect()),
             Column::U32(rows.iter().map(|row| row.syscall_cap_seq_1).collect()),
             Column::U8(rows.iter().map(|row| row.l7_protocol).collect()),
+            row::texts(rows.iter().map(|row| row.biz_protocol.as_str())),
             row::texts(rows.iter().map(|row| row.version.as_str())),
             Column::U8(rows.iter().map(|row| row.r#type).collect()),
             Column::U8(rows.iter().map(|row| row.is_tls).collect()),
