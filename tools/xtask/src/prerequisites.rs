@@ -127,9 +127,39 @@ pub fn install(root: &Path, purpose: Purpose) -> Result<()> {
         }
     }
     match purpose {
-        Purpose::Test => python_install(root),
+        Purpose::Test => {
+            plugin_target(root)?;
+            python_install(root)
+        }
         Purpose::Run | Purpose::Bench | Purpose::Fuzz => Ok(()),
     }
+}
+
+/// What the example of a plug-in is built for (docs/plugins.md).
+const PLUGIN_TARGET: &str = "wasm32-unknown-unknown";
+
+/// Lets Rust build plug-ins. A Rust without rustup brings its targets by other means.
+fn plugin_target(root: &Path) -> Result<()> {
+    let rustc = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", PLUGIN_TARGET])
+        .current_dir(root)
+        .output()
+        .context("failed to run rustc")?;
+    if Path::new(String::from_utf8_lossy(&rustc.stdout).trim()).is_dir() {
+        return Ok(());
+    }
+    if find("rustup").is_none() {
+        println!("prerequisites: no rustup and no {PLUGIN_TARGET}: its test will be skipped");
+        return Ok(());
+    }
+    println!("prerequisites: adding {PLUGIN_TARGET}");
+    let status = Command::new("rustup")
+        .args(["target", "add", PLUGIN_TARGET])
+        .current_dir(root)
+        .status()
+        .context("failed to start rustup")?;
+    ensure!(status.success(), "`rustup target add {PLUGIN_TARGET}` failed ({status})");
+    Ok(())
 }
 
 /// The full path of a command, also where Debian keeps servers.

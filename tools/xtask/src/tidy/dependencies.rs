@@ -14,16 +14,20 @@ use super::Finding;
 use super::tree::Tree;
 
 /// Which of our crates a crate may use. A crate that is not listed may use none.
-const LAW: [(&str, &[&str]); 21] = [
+const LAW: [(&str, &[&str]); 22] = [
     ("schema", &[]),
     ("wire", &["schema"]),
     ("flow", &["schema", "wire"]),
     ("l7", &["schema", "wire"]),
+    ("plugin", &["schema", "l7"]),
     ("meter", &["schema", "flow", "l7"]),
     ("source", &["schema"]),
     ("metadata", &["schema"]),
     ("export", &["schema"]),
-    ("agentd", &["schema", "wire", "flow", "l7", "meter", "source", "metadata", "export"]),
+    (
+        "agentd",
+        &["schema", "wire", "flow", "l7", "plugin", "meter", "source", "metadata", "export"],
+    ),
     ("store", &["schema", "ingest"]),
     ("inventory", &["schema", "ingest", "store"]),
     ("control", &["schema"]),

@@ -12,7 +12,7 @@ use super::tree::{Language, SourceFile, Tree};
 pub fn check(tree: &Tree, crate_roots: &[String]) -> Vec<Finding> {
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let mut waiting: Vec<(String, bool)> =
-        crate_roots.iter().map(|path| (path.clone(), true)).collect();
+        crate_roots.iter().cloned().chain(roots_apart(tree)).map(|path| (path, true)).collect();
     while let Some((path, is_root)) = waiting.pop() {
         let Some(file) = tree.file(&path) else { continue };
         if reached.insert(path) {
@@ -27,6 +27,17 @@ pub fn check(tree: &Tree, crate_roots: &[String]) -> Vec<Finding> {
             Finding::new(&file.path, 0, "no module leads to this file: use it or delete it")
         })
         .collect()
+}
+
+/// First files of crates that are no part of the workspace: the example of a plug-in, which is
+/// built for another target. Their manifests name them.
+fn roots_apart(tree: &Tree) -> impl Iterator<Item = String> {
+    tree.files.iter().filter_map(|file| {
+        let folder = file.path.strip_suffix("/Cargo.toml")?;
+        let is_apart = file.text.lines().any(|line| line == "[workspace]");
+        let path = file.text.lines().find_map(|line| quoted_after(line, "path = "))?;
+        is_apart.then(|| format!("{folder}/{path}"))
+    })
 }
 
 /// Every path that `file` may refer to; only one of the forms of each module exists.
