@@ -1,5 +1,6 @@
 //! The agent's configuration: each module's own part, made from the settings.
 
+mod plugins;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub struct Config {
     pub sockets: SocketConfig,
     /// Request logs.
     pub l7: l7::Config,
+    /// Readers of the user's own protocols.
+    pub plugins: Vec<plugin::Module>,
     /// Request logs of packets are made.
     pub l7_of_packets: bool,
     /// Flow logs.
@@ -127,6 +130,12 @@ impl Config {
     pub fn from_settings(s: &Settings, is_replay: bool) -> Result<Self> {
         let ip = s.text("global.communication.ingester_ip")?;
         let token_file = s.text("agent.enrol_token_file")?;
+        let plugins = plugins::load(s)?;
+        let mut l7 = request_log(s, is_replay)?;
+        if !plugins.is_empty() {
+            // Who names a plug-in wants it to be used.
+            l7.protocols.insert(L7Protocol::Custom);
+        }
         Ok(Self {
             server: (
                 if ip.is_empty() { "127.0.0.1".to_owned() } else { ip },
@@ -144,7 +153,8 @@ impl Config {
             proc_dir: s.text("inputs.proc.proc_dir_path")?.into(),
             packets: packets(s)?,
             sockets: sockets(s)?,
-            l7: request_log(s, is_replay)?,
+            l7,
+            plugins,
             l7_of_packets: !s.flag("processors.request_log.filters.cbpf_disabled")?,
             flow: flow(s)?,
             throttles: (

@@ -23,9 +23,9 @@ use cli::{Cli, Verb};
 fn main() -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse().verb {
-        Verb::Run(arguments) => logged(|| run::run(&arguments)).map(done),
-        Verb::Standalone(arguments) => logged(|| run::standalone(&arguments)).map(done),
-        Verb::Replay(arguments) => replay::run(&arguments),
+        Verb::Run(arguments) => logged("info", || run::run(&arguments)).map(done),
+        Verb::Standalone(arguments) => logged("info", || run::standalone(&arguments)).map(done),
+        Verb::Replay(arguments) => logged("warn", || replay::run(&arguments)),
         Verb::Check(arguments) => check::run(&arguments).map(done),
     };
     match result {
@@ -37,10 +37,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a daemon's verb with logging to standard error; `RUST_LOG` chooses what is logged.
-fn logged(body: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
+/// Runs a verb with logging to standard error: what is at least as grave as `level`, unless
+/// `RUST_LOG` chooses otherwise.
+fn logged<T>(level: &str, body: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     body()
 }

@@ -12,6 +12,7 @@ mod health_checks;
 mod l4_rows;
 mod l7_rows;
 mod packets;
+mod plugins;
 mod seen;
 mod sockets;
 mod stage;

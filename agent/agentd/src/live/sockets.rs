@@ -84,7 +84,9 @@ fn tell_hooks(shared: &Shared, hooks: &[HookReport]) {
 
 fn watch(shared: &Shared, mut source: BpfSource) {
     let processes = Processes::new(shared.config.proc_dir.clone());
-    let mut pipeline = SocketPipeline::new(shared.config.l7.clone(), processes, shared.stage());
+    let config = &shared.config;
+    let stage = shared.stage();
+    let mut pipeline = SocketPipeline::new(config.l7.clone(), &config.plugins, processes, stage);
     let mut losses = Losses::default();
     let mut last_tick = Instant::now();
     let mut own = Vec::new();

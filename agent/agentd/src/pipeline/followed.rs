@@ -17,6 +17,7 @@ use schema::{L7Protocol, SignalSource};
 use wire::{Packet, TcpFlags};
 
 use super::l4_rows::{self, Requests};
+use super::plugins;
 use super::seen::Seen;
 use super::sockets::server_key;
 use super::stage::Stage;
@@ -49,15 +50,22 @@ pub(super) struct Followed {
 
 impl Followed {
     /// None. Without `l7` there are no conversations.
-    pub fn new(l7: Option<l7::Config>, stage: Stage) -> Self {
+    pub fn new(l7: Option<l7::Config>, modules: &[plugin::Module], stage: Stage) -> Self {
         Self {
-            shared: l7.map(Shared::new),
+            shared: l7.map(|config| plugins::shared(config, modules)),
             places: Vec::new(),
             waiting: Vec::new(),
             conversations: 0,
             output: Output::default(),
             stage,
             now_ns: 0,
+        }
+    }
+
+    /// Says what plug-ins had to say.
+    pub fn tell(&self) {
+        if let Some(shared) = &self.shared {
+            plugins::tell(shared);
         }
     }
 
@@ -149,6 +157,7 @@ impl Followed {
         for (reason, count) in shared.take_drops() {
             losses.add(reason, count);
         }
+        plugins::tell(shared);
         self.shrink();
     }
 

@@ -57,6 +57,7 @@ pub fn row(seen: &Seen, edge: &Edge, record: Record) -> Row {
         syscall_cap_seq_0: record.request_origin.cap_seq,
         syscall_cap_seq_1: record.response_origin.cap_seq,
         l7_protocol: record.protocol.id(),
+        biz_protocol: record.protocol_name,
         version: record.version,
         r#type: record.kind.id(),
         is_tls: record.is_tls.into(),

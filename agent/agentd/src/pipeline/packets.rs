@@ -21,6 +21,8 @@ pub struct PacketSettings {
     pub flow: FlowConfig,
     /// Request logs; none: flows only.
     pub l7: Option<l7::Config>,
+    /// Readers of the user's own protocols.
+    pub plugins: Vec<plugin::Module>,
     /// Tunnels to open.
     pub decap: DecapConfig,
     /// Health checks become one row a minute.
@@ -51,6 +53,7 @@ impl PacketSettings {
         Ok(Self {
             flow: FlowConfig { max_flows, timeouts, ..FlowConfig::default() },
             l7: config.l7_of_packets.then(|| config.l7.clone()),
+            plugins: config.plugins.clone(),
             decap,
             merges_health_checks: config.flow.merges_health_checks,
         })
@@ -113,7 +116,7 @@ impl PacketPipeline {
         Self {
             decap: settings.decap,
             flows: FlowTable::new(settings.flow),
-            followed: Followed::new(settings.l7, stage),
+            followed: Followed::new(settings.l7, &settings.plugins, stage),
             losses: Losses::default(),
             full_told: 0,
         }
@@ -169,6 +172,7 @@ impl PacketPipeline {
             End::OfCapture => self.flows.flush(now_ns, &mut self.followed),
             End::OfAgent => self.flows.stop(now_ns, &mut self.followed),
         }
+        self.followed.tell();
         self.followed.stage.finish();
     }
 

@@ -13,6 +13,7 @@ use schema::{Drop, ObservationPoint, SignalSource, TunnelType};
 use source::bpf::{self, Data, Event, ProcessChange, SocketChange, SocketRole, Transport};
 
 use super::packets::Load;
+use super::plugins;
 use super::seen::Seen;
 use super::stage::Stage;
 use crate::owners::Processes;
@@ -62,9 +63,14 @@ pub struct SocketPipeline {
 
 impl SocketPipeline {
     /// With nothing seen yet.
-    pub fn new(config: l7::Config, processes: Processes, stage: Stage) -> Self {
+    pub fn new(
+        config: l7::Config,
+        modules: &[plugin::Module],
+        processes: Processes,
+        stage: Stage,
+    ) -> Self {
         Self {
-            shared: Shared::new(config),
+            shared: plugins::shared(config, modules),
             conversations: HashMap::new(),
             closed: HashMap::new(),
             exited: HashMap::new(),
@@ -124,6 +130,7 @@ impl SocketPipeline {
         for (reason, count) in self.shared.take_drops() {
             self.losses.add(reason, count);
         }
+        plugins::tell(&self.shared);
         self.stage.flush(now_ns, second);
     }
 
@@ -134,6 +141,7 @@ impl SocketPipeline {
         for key in keys {
             self.end(key, now_ns);
         }
+        plugins::tell(&self.shared);
         self.stage.finish();
     }
 

@@ -34,6 +34,7 @@ impl Lab {
         let outlet = Rc::clone(&batches);
         let push = move |batch| outlet.borrow_mut().push(batch);
         let settings = PacketSettings {
+            plugins: Vec::new(),
             flow: FlowConfig::default(),
             l7: Some(l7::Config::replay()),
             decap: DecapConfig::all(),
