@@ -1,5 +1,7 @@
 //! Pairing by order and by id, with losses.
 
+use schema::RecordType;
+
 use super::*;
 
 /// Drives a pairing: `q<id>`/`p<id>` by id, `q`/`p` by order, `h`/`e` a quiet request and its end
