@@ -24,8 +24,9 @@ use schema::{L7Protocol, Text};
 use crate::cassandra::body::Compression;
 use crate::cassandra::envelope::Envelope;
 use crate::cassandra::segment::Segment;
+use crate::inner::Inner;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::Pairing;
 
 /// One connection to a Cassandra node.
@@ -36,16 +37,6 @@ pub(crate) struct Cassandra {
     inner: [Inner; 2],
     /// Prepared statements by id.
     statements: BTreeMap<Vec<u8>, Text>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    /// An envelope of which more is needed.
-    bytes: Vec<u8>,
-    /// Bytes of an envelope that are passed over.
-    skip: u64,
-    /// Bytes of it were not seen: only a segment of whole envelopes can be read.
-    lost: bool,
 }
 
 /// What was cut from the wire.
@@ -60,10 +51,7 @@ impl Protocol for Cassandra {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe::first_bytes(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe::first_bytes(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {
@@ -90,11 +78,11 @@ impl Protocol for Cassandra {
     }
 
     fn lost(&mut self, direction: Direction, _out: &mut Pairing<'_>) {
-        self.inner[direction.index()] = Inner { lost: true, ..Inner::default() };
+        self.inner[direction.index()] = Inner::lost();
     }
 
     fn held_bytes(&self) -> usize {
-        let inner: usize = self.inner.iter().map(|inner| inner.bytes.capacity()).sum();
+        let inner: usize = self.inner.iter().map(Inner::held_bytes).sum();
         let texts = self.statements.iter().map(|(id, text)| id.len() + text.len() + 64);
         inner + texts.sum::<usize>()
     }
@@ -121,10 +109,10 @@ impl Cassandra {
 
     fn pair_segment(&mut self, direction: Direction, segment: &Segment<'_>, out: &mut Pairing<'_>) {
         let inner = &mut self.inner[direction.index()];
-        if inner.lost && !segment.is_self_contained {
+        if inner.is_lost && !segment.is_self_contained {
             return;
         }
-        inner.lost = false;
+        inner.is_lost = false;
         match segment.plain_bytes {
             0 => self.pair_inner(direction, segment.payload, out),
             plain_bytes => {
@@ -133,7 +121,7 @@ impl Cassandra {
             }
         }
         if !segment.is_whole {
-            self.inner[direction.index()] = Inner { lost: true, ..Inner::default() };
+            self.inner[direction.index()] = Inner::lost();
         }
     }
 
@@ -141,41 +129,15 @@ impl Cassandra {
     fn pair_inner(&mut self, direction: Direction, payload: &[u8], out: &mut Pairing<'_>) {
         let side = direction.index();
         let mut inner = std::mem::take(&mut self.inner[side]);
-        let passed = inner.skip.min(payload.len() as u64);
-        inner.skip -= passed;
-        let fresh = &payload[passed as usize..];
-        let is_joined = !inner.bytes.is_empty();
-        if is_joined {
-            inner.bytes.extend_from_slice(fresh);
-        }
-        let bytes = if is_joined { &inner.bytes } else { fresh };
-        let mut at = 0;
-        while at < bytes.len() {
-            let input = Input {
-                bytes: &bytes[at..],
-                cut: false,
-                datagram: false,
-                text_bytes: out.config.limits.text_bytes,
-            };
-            match envelope::cut(direction, input) {
-                Step::Frame { frame, used } => {
-                    self.pair_envelope(direction, &frame, out);
-                    let end = at as u64 + used;
-                    at = end.min(bytes.len() as u64) as usize;
-                    inner.skip = end - at as u64;
-                }
-                Step::Need(_) => break,
-                _ => {
-                    at = bytes.len();
-                    inner.lost = true;
-                }
-            }
-        }
-        if is_joined {
-            inner.bytes.drain(..at);
-        } else {
-            inner.bytes.extend_from_slice(&fresh[at..]);
-        }
+        let text_bytes = out.config.limits.text_bytes;
+        let makes_sense = inner.read(payload, |bytes| {
+            let input = Input { bytes, cut: false, datagram: false, text_bytes };
+            envelope::cut(direction, input).read(|envelope| {
+                self.pair_envelope(direction, &envelope, out);
+                Some(())
+            })
+        });
+        inner.is_lost |= !makes_sense;
         self.inner[side] = inner;
     }
 

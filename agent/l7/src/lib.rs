@@ -25,6 +25,7 @@ mod http_fields;
 mod http_status;
 mod infer;
 mod inflate;
+mod inner;
 mod lz4;
 mod plugin;
 mod protobuf;

@@ -22,12 +22,13 @@ use std::collections::BTreeMap;
 use schema::{L7Protocol, Text};
 
 use crate::inflate::Inflater;
+use crate::inner::Inner;
 pub(crate) use crate::mysql::command::is_statement;
 use crate::mysql::compression::Compressed;
 use crate::mysql::packet::Packet;
 use crate::mysql::response::Answering;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::Pairing;
 
 /// One connection to a MySQL or MariaDB server.
@@ -74,14 +75,6 @@ struct Statement {
     types: Vec<u16>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    bytes: Vec<u8>,
-    skip: u64,
-    /// Bytes of it were not seen: the next packet starts with the next command.
-    lost: bool,
-}
-
 /// What was cut from the wire.
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
@@ -94,10 +87,7 @@ impl Protocol for Mysql {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe::first_bytes(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe::first_bytes(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {
@@ -153,7 +143,7 @@ impl Protocol for Mysql {
     }
 
     fn held_bytes(&self) -> usize {
-        let inner: usize = self.inner.iter().map(|inner| inner.bytes.capacity()).sum();
+        let inner: usize = self.inner.iter().map(Inner::held_bytes).sum();
         let texts: usize = self.statements.values().map(|statement| statement.sql.len() + 64).sum();
         inner + texts
     }
@@ -185,10 +175,10 @@ impl Mysql {
     ) {
         let inner = &mut self.inner[direction.index()];
         // Numbers start over with each command: 0 of the client, 1 of the server.
-        if inner.lost && compressed.seq > direction.index() as u8 {
+        if inner.is_lost && compressed.seq > direction.index() as u8 {
             return;
         }
-        inner.lost = false;
+        inner.is_lost = false;
         let mut plain_bytes = 0;
         if compressed.plain_bytes == 0 {
             self.pair_inner(direction, compressed.body, out);
@@ -204,7 +194,7 @@ impl Mysql {
             if direction == Direction::ServerToClient {
                 self.answering.lost(out);
             }
-            self.inner[direction.index()] = Inner { lost: true, ..Inner::default() };
+            self.inner[direction.index()] = Inner::lost();
         }
     }
 
@@ -212,35 +202,17 @@ impl Mysql {
     fn pair_inner(&mut self, direction: Direction, bytes: &[u8], out: &mut Pairing<'_>) {
         let side = direction.index();
         let mut inner = std::mem::take(&mut self.inner[side]);
-        let passed = inner.skip.min(bytes.len() as u64);
-        inner.skip -= passed;
-        inner.bytes.extend_from_slice(&bytes[passed as usize..]);
-        let mut at = 0;
-        while at < inner.bytes.len() {
-            let input = Input {
-                bytes: &inner.bytes[at..],
-                cut: false,
-                datagram: false,
-                text_bytes: out.config.limits.text_bytes,
-            };
-            let used = match self.packet(direction, input) {
-                Step::Frame { frame, used } => {
-                    self.pair_packet(direction, &frame, out);
-                    used
-                }
-                Step::Skip(used) => used,
-                Step::Need(_) => break,
-                Step::Lost => {
-                    at = inner.bytes.len();
-                    self.answering.lost(out);
-                    break;
-                }
-            };
-            let end = at as u64 + used;
-            at = end.min(inner.bytes.len() as u64) as usize;
-            inner.skip = end - at as u64;
+        let text_bytes = out.config.limits.text_bytes;
+        let makes_sense = inner.read(bytes, |bytes| {
+            let input = Input { bytes, cut: false, datagram: false, text_bytes };
+            self.packet(direction, input).read(|packet| {
+                self.pair_packet(direction, &packet, out);
+                Some(())
+            })
+        });
+        if !makes_sense {
+            self.answering.lost(out);
         }
-        inner.bytes.drain(..at);
         self.inner[side] = inner;
     }
 
