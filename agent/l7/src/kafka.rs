@@ -18,6 +18,7 @@ mod error;
 mod group;
 mod header;
 mod layout;
+mod member;
 mod records;
 mod share;
 mod topics;
@@ -34,7 +35,7 @@ use crate::kafka::layout::Found;
 use crate::kafka::topics::TopicNames;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::trace::TraceContext;
 
@@ -77,10 +78,9 @@ impl Protocol for Kafka {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match (context.transport, context.direction) {
-            (Transport::Udp, _) => Probe::No,
-            (_, Direction::ClientToServer) => header::probe_request(first, context.cut),
-            (_, Direction::ServerToClient) => header::probe_response(first, context.cut),
+        match context.direction {
+            Direction::ClientToServer => header::probe_request(first, context.cut),
+            Direction::ServerToClient => header::probe_response(first, context.cut),
         }
     }
 

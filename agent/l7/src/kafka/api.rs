@@ -2,7 +2,7 @@
 //! Kafka 4.2, with the versions and the four keys that 4.0 removed.
 
 use super::layout::Layout;
-use super::{admin, cluster, data, group, share};
+use super::{admin, cluster, data, group, member, share};
 
 /// One API.
 #[derive(Clone, Copy, Debug)]
@@ -107,16 +107,16 @@ static APIS: [Api; 93] = [
     api("DescribeTransactions", 0, 0, group::DESCRIBE_TRANSACTIONS),
     api("ListTransactions", 2, 0, group::LIST_TRANSACTIONS),
     api("AllocateProducerIds", 0, 0, cluster::ALLOCATE_PRODUCER_IDS),
-    api("ConsumerGroupHeartbeat", 1, 0, group::CONSUMER_GROUP_HEARTBEAT),
-    api("ConsumerGroupDescribe", 1, 0, group::CONSUMER_GROUP_DESCRIBE),
+    api("ConsumerGroupHeartbeat", 1, 0, member::CONSUMER_GROUP_HEARTBEAT),
+    api("ConsumerGroupDescribe", 1, 0, member::CONSUMER_GROUP_DESCRIBE),
     api("ControllerRegistration", 0, 0, cluster::CONTROLLER_REGISTRATION),
     api("GetTelemetrySubscriptions", 0, 0, admin::GET_TELEMETRY_SUBSCRIPTIONS),
     api("PushTelemetry", 0, 0, admin::PUSH_TELEMETRY),
     api("AssignReplicasToDirs", 0, 0, cluster::ASSIGN_REPLICAS_TO_DIRS),
     api("ListConfigResources", 1, 0, admin::LIST_CONFIG_RESOURCES),
     api("DescribeTopicPartitions", 0, 0, data::DESCRIBE_TOPIC_PARTITIONS),
-    api("ShareGroupHeartbeat", 1, 0, share::SHARE_GROUP_HEARTBEAT),
-    api("ShareGroupDescribe", 1, 0, share::SHARE_GROUP_DESCRIBE),
+    api("ShareGroupHeartbeat", 1, 0, member::SHARE_GROUP_HEARTBEAT),
+    api("ShareGroupDescribe", 1, 0, member::SHARE_GROUP_DESCRIBE),
     api("ShareFetch", 2, 0, share::SHARE_FETCH),
     api("ShareAcknowledge", 2, 0, share::SHARE_ACKNOWLEDGE),
     api("AddRaftVoter", 1, 0, cluster::ADD_RAFT_VOTER),
@@ -127,8 +127,8 @@ static APIS: [Api; 93] = [
     api("WriteShareGroupState", 1, 0, share::WRITE_SHARE_GROUP_STATE),
     api("DeleteShareGroupState", 0, 0, share::DELETE_SHARE_GROUP_STATE),
     api("ReadShareGroupStateSummary", 1, 0, share::READ_SHARE_GROUP_STATE_SUMMARY),
-    api("StreamsGroupHeartbeat", 0, 0, share::STREAMS_GROUP_HEARTBEAT),
-    api("StreamsGroupDescribe", 0, 0, share::STREAMS_GROUP_DESCRIBE),
+    api("StreamsGroupHeartbeat", 0, 0, member::STREAMS_GROUP_HEARTBEAT),
+    api("StreamsGroupDescribe", 0, 0, member::STREAMS_GROUP_DESCRIBE),
     api("DescribeShareGroupOffsets", 1, 0, share::DESCRIBE_SHARE_GROUP_OFFSETS),
     api("AlterShareGroupOffsets", 0, 0, share::ALTER_SHARE_GROUP_OFFSETS),
     api("DeleteShareGroupOffsets", 0, 0, share::DELETE_SHARE_GROUP_OFFSETS),

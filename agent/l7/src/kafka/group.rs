@@ -2,8 +2,8 @@
 //! kafka.apache.org/protocol, "The Messages".
 
 use super::layout::Field::{
-    self, Array, Blob, Bytes, Error, Group, Groups, KeyKind, Message, Numbers, Offset, Optional,
-    Partition, Partitions, Struct, Text, Texts, Topic, TopicId, Topics, Transaction, Transactions,
+    Array, Blob, Bytes, Error, Group, Groups, KeyKind, Message, Numbers, Offset, Partition,
+    Partitions, Text, Texts, Topic, TopicId, Transaction, Transactions,
 };
 use super::layout::{Layout, only, since, until};
 
@@ -149,61 +149,6 @@ pub(super) const DELETE_GROUPS: Layout =
 pub(super) const OFFSET_DELETE: Layout = Layout {
     request: &[Group, Array(&[Topic, Array(&[Partition])])],
     response: &[Error, Bytes(4), Array(&[Topic, Array(&[Partition, Error])])],
-};
-
-pub(super) const CONSUMER_GROUP_HEARTBEAT: Layout = Layout {
-    request: &[
-        Group,
-        Text,
-        Bytes(4),
-        Text,
-        Text,
-        Bytes(4),
-        Topics,
-        since(1, &[Text]),
-        Text,
-        Array(&[TopicId, Numbers(4)]),
-    ],
-    response: &[
-        Bytes(4),
-        Error,
-        Message,
-        Text,
-        Bytes(4 + 4),
-        Optional(&[Array(&[Bytes(16), Numbers(4)])]),
-    ],
-};
-
-/// Partitions that a member has or is to have.
-const ASSIGNMENT: Field = Struct(&[Array(&[Bytes(16), Text, Numbers(4)])]);
-
-pub(super) const CONSUMER_GROUP_DESCRIBE: Layout = Layout {
-    request: &[Groups, Bytes(1)],
-    response: &[
-        Bytes(4),
-        Array(&[
-            Error,
-            Message,
-            Group,
-            Text,
-            Bytes(4 + 4),
-            Text,
-            Array(&[
-                Text,
-                Text,
-                Text,
-                Bytes(4),
-                Text,
-                Text,
-                Texts,
-                Text,
-                ASSIGNMENT,
-                ASSIGNMENT,
-                since(1, &[Bytes(1)]),
-            ]),
-            Bytes(4),
-        ]),
-    ],
 };
 
 // === transactions ===
