@@ -35,7 +35,7 @@ use crate::amqp::header::Header;
 use crate::amqp::links::Links;
 use crate::amqp::performative::Performative;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::Pairing;
 
 /// One AMQP connection.
@@ -62,9 +62,6 @@ impl Protocol for Amqp {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        if context.transport != Transport::Tcp {
-            return Probe::No;
-        }
         match (header::probe(first), first) {
             (Probe::No, [0, ..]) => performative::probe(context.direction, first, context.cut),
             (Probe::No, _) => frame::probe(context.direction, first, context.cut),

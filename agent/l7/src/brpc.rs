@@ -16,7 +16,7 @@ use crate::brpc::meta::{Call, Meta, Outcome};
 use crate::bytes::{self, Reader};
 use crate::protobuf::Fields;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::trace::TraceContext;
 
@@ -51,10 +51,7 @@ impl Protocol for Brpc {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe(first, context.direction, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe(first, context.direction, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {

@@ -25,7 +25,7 @@ use crate::dubbo::message::Message;
 use crate::dubbo::words::Form;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::trace::TraceContext;
 
@@ -38,10 +38,7 @@ impl Protocol for Dubbo {
     type Frame<'a> = Message<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => message::probe(first, context.direction, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        message::probe(first, context.direction, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Message<'a>> {

@@ -20,7 +20,7 @@ use schema::L7Protocol;
 use crate::fastcgi::answer::Answer;
 use crate::fastcgi::record::{Frame, Kind};
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::stream::Mark;
 
@@ -50,10 +50,7 @@ impl Protocol for FastCgi {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => record::probe(first, context.direction, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        record::probe(first, context.direction, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {

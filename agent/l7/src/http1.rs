@@ -22,7 +22,7 @@ use crate::http1::exchange::Open;
 use crate::http1::framing::{Framing, Part};
 use crate::http1::head::{Head, StartLine};
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::Pairing;
 
 /// One HTTP/1 conversation.
@@ -73,9 +73,6 @@ impl Protocol for Http1 {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        if context.transport != Transport::Tcp {
-            return Probe::No;
-        }
         match context.direction {
             Direction::ClientToServer => head::probe_request(first, context.cut),
             Direction::ServerToClient => head::probe_response(first),

@@ -9,7 +9,7 @@ use schema::L7Protocol;
 
 use crate::custom::Custom;
 use crate::protocol::{PARSED_PROTOCOLS, Parser, Probe, ProbeContext};
-use crate::segment::{ConversationContext, Direction};
+use crate::segment::{ConversationContext, Direction, Transport};
 use crate::shared::Shared;
 use crate::stream::{Ahead, Piece};
 
@@ -158,7 +158,10 @@ impl Undecided {
             .chain((0..plugins).map(Candidate::Plugin))
             .chain(others.map(Candidate::BuiltIn));
         let mut perhaps = false;
-        for candidate in order.filter(|candidate| enabled.contains(candidate.protocol())) {
+        let is_asked = |candidate: &Candidate| {
+            enabled.contains(candidate.protocol()) && candidate.is_over(context.transport)
+        };
+        for candidate in order.filter(is_asked) {
             let is_known = Some(candidate.protocol()) == known;
             match self.ask_one(shared, context, candidate, direction, is_known) {
                 Answer::No => {}
@@ -227,6 +230,14 @@ impl Candidate {
         match self {
             Self::BuiltIn(protocol) => protocol,
             Self::Plugin(_) => L7Protocol::Custom,
+        }
+    }
+
+    /// Whether it is looked for in what a transport carries.
+    fn is_over(self, transport: Transport) -> bool {
+        match self {
+            Self::BuiltIn(protocol) => Parser::is_over(protocol, transport),
+            Self::Plugin(_) => true,
         }
     }
 

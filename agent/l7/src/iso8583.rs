@@ -20,7 +20,7 @@ use schema::L7Protocol;
 use crate::iso8583::layout::{Found, Layout};
 use crate::iso8583::message::Message;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 
 /// One connection between two ends of a payment network.
@@ -37,10 +37,7 @@ impl Protocol for Iso8583 {
     type Frame<'a> = Message<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => layout::probe(first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        layout::probe(first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Message<'a>> {

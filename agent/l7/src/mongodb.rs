@@ -24,7 +24,7 @@ use schema::L7Protocol;
 use crate::mongodb::wire::Message;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 
 /// One connection to a MongoDB server.
@@ -47,10 +47,7 @@ impl Protocol for Mongodb {
     type Frame<'a> = Message<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => wire::probe(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        wire::probe(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Message<'a>> {

@@ -23,7 +23,7 @@ use crate::mqtt::packet::{Front, Header, kind};
 use crate::mqtt::property::Property;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing, Response};
 use crate::trace::TraceContext;
 
@@ -60,10 +60,7 @@ impl Protocol for Mqtt {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe::first_bytes(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe::first_bytes(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {

@@ -23,7 +23,7 @@ use schema::L7Protocol;
 use crate::nats::dialogue::Dialogue;
 use crate::nats::operation::Operation;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::Pairing;
 
 /// One NATS connection.
@@ -41,10 +41,7 @@ impl Protocol for Nats {
     type Frame<'a> = Operation<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => operation::probe(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        operation::probe(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Operation<'a>> {

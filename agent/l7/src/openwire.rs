@@ -24,7 +24,7 @@ use crate::openwire::format::{Map, Offer, Value};
 use crate::openwire::layout::kind;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::trace::TraceContext;
 
@@ -75,10 +75,7 @@ impl Protocol for OpenWire {
     type Frame<'a> = Command<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Command<'a>> {

@@ -29,7 +29,7 @@ use crate::oracle::packet::Packet;
 use crate::oracle::status::Status;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing, Response};
 use crate::stream::Mark;
 
@@ -83,10 +83,7 @@ impl Protocol for Oracle {
     type Frame<'a> = Packet<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe::first_bytes(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe::first_bytes(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Packet<'a>> {

@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, VecDeque};
 use schema::{L7Protocol, Text};
 
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::stream::Mark;
 
@@ -101,10 +101,9 @@ impl Protocol for Postgresql {
     type Frame<'a> = Message<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match (context.transport, context.direction) {
-            (Transport::Udp, _) => Probe::No,
-            (_, Direction::ClientToServer) => probe::frontend(first, context.cut),
-            (_, Direction::ServerToClient) => probe::backend(first),
+        match context.direction {
+            Direction::ClientToServer => probe::frontend(first, context.cut),
+            Direction::ServerToClient => probe::backend(first),
         }
     }
 

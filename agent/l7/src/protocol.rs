@@ -104,7 +104,8 @@ pub(crate) trait Protocol: Default {
     /// What a frame is for it.
     type Frame<'a>;
 
-    /// Looks at the first bytes of a stream, or a datagram. Cheap, total, no state.
+    /// Looks at the first bytes of a stream, or a datagram. Cheap, total, no state. Only asked
+    /// about what its line in the registry says that it is over.
     fn probe(first: &[u8], context: &ProbeContext) -> Probe;
 
     /// Cuts one frame from the front of `input`.
@@ -137,9 +138,31 @@ pub(crate) trait Protocol: Default {
     }
 }
 
-/// Makes the registry: one line a protocol, in the order in which they are tried.
+/// What a protocol is looked for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    /// Byte streams.
+    Tcp,
+    /// Byte streams and datagrams.
+    Both,
+    /// Nothing: what carries it says so.
+    Neither,
+}
+
+impl Carrier {
+    fn includes(self, transport: Transport) -> bool {
+        match self {
+            Self::Tcp => transport == Transport::Tcp,
+            Self::Both => true,
+            Self::Neither => false,
+        }
+    }
+}
+
+/// Makes the registry: one line a protocol with what it is looked for in, in the order in which
+/// they are tried.
 macro_rules! protocols {
-    ($($variant:ident: $parser:ty,)*) => {
+    ($($variant:ident over $carrier:ident: $parser:ty,)*) => {
         /// What this crate reads, in the order in which it is tried.
         pub const PARSED_PROTOCOLS: &[L7Protocol] = &[$(<$parser as Protocol>::ID),*];
 
@@ -156,6 +179,14 @@ macro_rules! protocols {
                     return Some(Self::$variant(<$parser>::default()));
                 })*
                 None
+            }
+
+            /// Whether a protocol is looked for in what a transport carries.
+            pub fn is_over(protocol: L7Protocol, transport: Transport) -> bool {
+                $(if protocol == <$parser as Protocol>::ID {
+                    return Carrier::$carrier.includes(transport);
+                })*
+                false
             }
 
             /// Asks one protocol about first bytes.
@@ -246,37 +277,37 @@ macro_rules! protocols {
 }
 
 protocols! {
-    Http1: crate::http1::Http1,
-    Http2: crate::http2::Http2,
-    Tls: crate::tls::Tls,
-    Redis: crate::redis::Redis,
-    Mysql: crate::mysql::Mysql,
-    Postgresql: crate::postgresql::Postgresql,
-    Pulsar: crate::pulsar::Pulsar,
-    Rocketmq: crate::rocketmq::Rocketmq,
-    Kafka: crate::kafka::Kafka,
-    Dns: crate::dns::Dns,
-    Mqtt: crate::mqtt::Mqtt,
-    Mongodb: crate::mongodb::Mongodb,
-    Amqp: crate::amqp::Amqp,
-    Nats: crate::nats::Nats,
-    Zmtp: crate::zmtp::Zmtp,
-    OpenWire: crate::openwire::OpenWire,
-    Smtp: crate::smtp::Smtp,
-    Memcached: crate::memcached::Memcached,
-    Dubbo: crate::dubbo::Dubbo,
-    Cassandra: crate::cassandra::Cassandra,
-    Tds: crate::tds::Tds,
-    Oracle: crate::oracle::Oracle,
-    Ldap: crate::ldap::Ldap,
-    Brpc: crate::brpc::Brpc,
-    FastCgi: crate::fastcgi::FastCgi,
-    SofaRpc: crate::sofarpc::SofaRpc,
-    Tars: crate::tars::Tars,
-    SomeIp: crate::some_ip::SomeIp,
-    Krpc: crate::krpc::Krpc,
-    Thrift: crate::thrift::Thrift,
-    Iso8583: crate::iso8583::Iso8583,
-    Ping: crate::ping::Ping,
-    Custom: crate::custom::Custom,
+    Http1 over Tcp: crate::http1::Http1,
+    Http2 over Tcp: crate::http2::Http2,
+    Tls over Tcp: crate::tls::Tls,
+    Redis over Tcp: crate::redis::Redis,
+    Mysql over Tcp: crate::mysql::Mysql,
+    Postgresql over Tcp: crate::postgresql::Postgresql,
+    Pulsar over Tcp: crate::pulsar::Pulsar,
+    Rocketmq over Tcp: crate::rocketmq::Rocketmq,
+    Kafka over Tcp: crate::kafka::Kafka,
+    Dns over Both: crate::dns::Dns,
+    Mqtt over Tcp: crate::mqtt::Mqtt,
+    Mongodb over Tcp: crate::mongodb::Mongodb,
+    Amqp over Tcp: crate::amqp::Amqp,
+    Nats over Tcp: crate::nats::Nats,
+    Zmtp over Tcp: crate::zmtp::Zmtp,
+    OpenWire over Tcp: crate::openwire::OpenWire,
+    Smtp over Tcp: crate::smtp::Smtp,
+    Memcached over Both: crate::memcached::Memcached,
+    Dubbo over Tcp: crate::dubbo::Dubbo,
+    Cassandra over Tcp: crate::cassandra::Cassandra,
+    Tds over Tcp: crate::tds::Tds,
+    Oracle over Tcp: crate::oracle::Oracle,
+    Ldap over Both: crate::ldap::Ldap,
+    Brpc over Tcp: crate::brpc::Brpc,
+    FastCgi over Tcp: crate::fastcgi::FastCgi,
+    SofaRpc over Tcp: crate::sofarpc::SofaRpc,
+    Tars over Tcp: crate::tars::Tars,
+    SomeIp over Both: crate::some_ip::SomeIp,
+    Krpc over Tcp: crate::krpc::Krpc,
+    Thrift over Tcp: crate::thrift::Thrift,
+    Iso8583 over Tcp: crate::iso8583::Iso8583,
+    Ping over Neither: crate::ping::Ping,
+    Custom over Neither: crate::custom::Custom,
 }

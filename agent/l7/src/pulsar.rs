@@ -20,7 +20,7 @@ use crate::bytes::{self, Reader};
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::pulsar::command::{Command, Role, number};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::trace::TraceContext;
 
@@ -69,10 +69,7 @@ impl Protocol for Pulsar {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe(first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe(first, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {

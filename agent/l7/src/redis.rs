@@ -20,7 +20,7 @@ use crate::bytes;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::redis::command::{Class, Redaction};
 use crate::redis::frame::{Args, Frame};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 
 /// One Redis connection.
@@ -59,9 +59,6 @@ impl Protocol for Redis {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        if context.transport != Transport::Tcp {
-            return Probe::No;
-        }
         match context.direction {
             Direction::ClientToServer => frame::probe_command(first, context.cut),
             Direction::ServerToClient => frame::probe_reply(first),

@@ -23,7 +23,7 @@ use crate::config::TraceConfig;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
 use crate::rocketmq::header::{Form, Header, PREFIX_BYTES};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::trace::TraceContext;
 
@@ -56,10 +56,7 @@ impl Protocol for Rocketmq {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => header::probe(first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        header::probe(first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {

@@ -17,7 +17,7 @@ use schema::{L7Protocol, ResponseStatus, Text};
 
 use crate::bytes;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::sofarpc::command::{Command, Kind};
 use crate::trace::TraceContext;
@@ -31,10 +31,7 @@ impl Protocol for SofaRpc {
     type Frame<'a> = Command<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => command::probe(first, context.direction, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        command::probe(first, context.direction, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Command<'a>> {

@@ -18,7 +18,7 @@ use schema::{L7Protocol, ResponseStatus, Text};
 
 use crate::bytes;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::tars::packet::{Body, Packet, Request};
 use crate::trace::TraceContext;
@@ -32,10 +32,7 @@ impl Protocol for Tars {
     type Frame<'a> = Packet<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => packet::probe(first, context.direction, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        packet::probe(first, context.direction, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Packet<'a>> {

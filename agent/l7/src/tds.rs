@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use schema::{L7Protocol, Text};
 
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Pairing, Response};
 use crate::stream::Mark;
 use crate::tds::packet::Packet;
@@ -63,10 +63,7 @@ impl Protocol for Tds {
     type Frame<'a> = Packet<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe::first_bytes(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe::first_bytes(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, _direction: Direction, input: Input<'a>) -> Step<Packet<'a>> {

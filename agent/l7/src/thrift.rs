@@ -22,7 +22,7 @@ use schema::{L7Protocol, ResponseStatus, Text};
 
 use crate::bytes;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing};
 use crate::thrift::head::{Kind, Message};
 use crate::thrift::result::Outcome;
@@ -45,10 +45,7 @@ impl Protocol for Thrift {
     type Frame<'a> = Message<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => head::probe(first, context.direction, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        head::probe(first, context.direction, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Message<'a>> {

@@ -20,7 +20,7 @@ mod record;
 use schema::{L7Protocol, ResponseStatus, Text};
 
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing, Response};
 use crate::stream::Mark;
 use crate::tls::alert::Alert;
@@ -75,10 +75,7 @@ impl Protocol for Tls {
     type Frame<'a> = Fragment<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => probe::first_bytes(context.direction, first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        probe::first_bytes(context.direction, first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Fragment<'a>> {

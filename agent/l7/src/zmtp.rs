@@ -17,7 +17,7 @@ use schema::{L7Protocol, ResponseStatus, Text};
 use crate::bytes;
 use crate::protocol::{Input, Probe, ProbeContext, Protocol, Step};
 use crate::record::Record;
-use crate::segment::{Direction, Transport};
+use crate::segment::Direction;
 use crate::session::{Key, Pairing, Response};
 use crate::zmtp::frame::{Frame, Greeting};
 use crate::zmtp::socket::Socket;
@@ -73,10 +73,7 @@ impl Protocol for Zmtp {
     type Frame<'a> = Frame<'a>;
 
     fn probe(first: &[u8], context: &ProbeContext) -> Probe {
-        match context.transport {
-            Transport::Tcp => frame::probe(first, context.cut),
-            Transport::Udp => Probe::No,
-        }
+        frame::probe(first, context.cut)
     }
 
     fn frame<'a>(&mut self, direction: Direction, input: Input<'a>) -> Step<Frame<'a>> {
