@@ -183,6 +183,9 @@ pub fn line(record: &Record) -> String {
     }
     .expect("a string takes all");
     write!(line, " {}", record.response_status.name()).expect("a string takes all");
+    if record.is_reversed {
+        line.push_str(" reversed");
+    }
     let texts = [
         ("version", &record.version),
         ("type", &record.request_type),
