@@ -9,6 +9,8 @@
 //! (`infer`), lets that protocol cut frames and read them (`protocol`, one module each), and pairs
 //! requests with responses (`session`).
 
+#![forbid(unsafe_code)]
+
 mod ber;
 mod bytes;
 mod config;
