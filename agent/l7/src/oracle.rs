@@ -75,6 +75,9 @@ mod tag {
     pub const EXECUTE: u64 = 4;
 }
 
+/// Shortest packets that can be agreed on: of a smaller number nothing is known. unit byte
+const PACKET_BYTES_MIN: u32 = 512;
+
 /// So many packets in a row that make no sense are encrypted.
 const UNREAD_MAX: u8 = 8;
 
@@ -249,7 +252,8 @@ impl Oracle {
         match packet.kind {
             packet::ACCEPT => {
                 let accepted = connect::accepted(packet.body);
-                self.packet_bytes_max = accepted.map(|accepted| accepted.packet_bytes_max);
+                let max = accepted.map(|accepted| accepted.packet_bytes_max);
+                self.packet_bytes_max = max.filter(|max| *max >= PACKET_BYTES_MIN);
                 if let Some(accepted) = accepted {
                     self.version = accepted.version();
                     self.wire = packet::Wire::after(accepted.version);
