@@ -63,6 +63,8 @@ struct Run<'a> {
     out: Output,
     seqs: [u32; 2],
     time_ns: u64,
+    /// The last one that was metered to its end.
+    second: u64,
     records: u64,
 }
 
@@ -77,6 +79,7 @@ impl<'a> Run<'a> {
             out: Output::default(),
             seqs: [1; 2],
             time_ns: 1_000_000_000,
+            second: 0,
             records: 0,
         }
     }
@@ -136,7 +139,11 @@ impl<'a> Run<'a> {
             self.out.clear();
             done(load.requests);
         }
-        self.meter.finish(self.time_ns / 1_000_000_000, &mut |batch| drop(batch));
+        let second = self.time_ns / 1_000_000_000;
+        if second != self.second {
+            self.second = second;
+            self.meter.finish(second, &mut |batch| drop(batch));
+        }
     }
 }
 
