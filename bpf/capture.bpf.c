@@ -16,10 +16,11 @@
 
 char gpl[] SEC("license") = "GPL";
 
+#if HAVE_BTF
 static __always_inline int enter_by_btf(struct task_struct *task, enum df_hook hook,
 					struct pt_regs *pt_regs)
 {
-	struct caller caller = { ids_by_btf(task), task->files->fdt->fd };
+	struct caller caller = { ids_by_btf(task), task->files->fdt->fd, NULL, NULL };
 
 	if (FIELD_EXISTS(struct pt_regs___x86, r10)) {
 		struct pt_regs___x86 *regs = (void *)pt_regs;
@@ -87,25 +88,45 @@ int raw_exit(struct raw_exit_ctx *ctx)
 SEC("tp_btf/sched_process_exec")
 int raw_exec(struct raw_exec_ctx *ctx)
 {
-	return on_exec(ctx->program->filename);
+	return on_exec(ctx, ctx->program->filename);
 }
 
 SEC("tp_btf/task_newtask")
 int raw_fork(struct raw_fork_ctx *ctx)
 {
-	return on_fork(ctx->task->pid, ctx->clone_flags);
+	return on_fork(ctx, ctx->task->pid, ctx->clone_flags);
 }
 
 SEC("tp_btf/sched_process_exit")
-int raw_end(void *ctx __attribute__((unused)))
+int raw_end(void *ctx)
 {
-	return on_exit();
+	return on_exit(ctx);
 }
+#endif
+
+#if HAVE_BOUNDED_LOOPS
+#define TAILS_OF_TRACEPOINTS NULL
+#else
+/*
+ * tails: enum tail -> the program. Filled by the loader; read by the kernel. 8 bytes.
+ */
+MAP(tails, BPF_MAP_TYPE_PROG_ARRAY, 1, u32, u32);
+#define TAILS_OF_TRACEPOINTS (&tails)
+
+/* Goes on with what an exit began. */
+SEC("tracepoint/capture_tail")
+int capture_tail(void *ctx)
+{
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, TAILS_OF_TRACEPOINTS };
+
+	return on_capture(&caller);
+}
+#endif
 
 /* Entry of one system call at its own tracepoint. */
 static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, TAILS_OF_TRACEPOINTS };
 	struct call_args args = { ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3],
 				  ctx->args[4] };
 
@@ -118,7 +139,7 @@ static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 /* Exit of one system call at its own tracepoint. */
 static __always_inline int exit_call(enum df_hook hook, struct exit_ctx *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, TAILS_OF_TRACEPOINTS };
 	struct thread *thread = thread_leaving(caller_tid(&caller), hook);
 
 	if (!thread)
@@ -128,161 +149,32 @@ static __always_inline int exit_call(enum df_hook hook, struct exit_ctx *ctx)
 	return on_syscall_exit(&caller, thread, hook, ctx->ret);
 }
 
-SEC("tracepoint/syscalls/sys_enter_read")
-int enter_read(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_READ, ctx);
-}
+/* The two programs of a system call on its tracepoints. */
+#define CALL(name, hook)                                \
+	SEC("tracepoint/syscalls/sys_enter_" #name)     \
+	int enter_##name(struct enter_ctx *ctx)         \
+	{                                               \
+		return enter_call(hook, ctx);           \
+	}                                               \
+	SEC("tracepoint/syscalls/sys_exit_" #name)      \
+	int exit_##name(struct exit_ctx *ctx)           \
+	{                                               \
+		return exit_call(hook, ctx);            \
+	}
 
-SEC("tracepoint/syscalls/sys_exit_read")
-int exit_read(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_READ, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_write")
-int enter_write(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_WRITE, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_write")
-int exit_write(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_WRITE, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_readv")
-int enter_readv(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_READV, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_readv")
-int exit_readv(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_READV, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_writev")
-int enter_writev(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_WRITEV, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_writev")
-int exit_writev(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_WRITEV, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_sendto")
-int enter_sendto(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_SENDTO, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_sendto")
-int exit_sendto(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_SENDTO, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_recvfrom")
-int enter_recvfrom(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_RECVFROM, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_recvfrom")
-int exit_recvfrom(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_RECVFROM, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_sendmsg")
-int enter_sendmsg(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_SENDMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_sendmsg")
-int exit_sendmsg(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_SENDMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_recvmsg")
-int enter_recvmsg(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_RECVMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_recvmsg")
-int exit_recvmsg(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_RECVMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_sendmmsg")
-int enter_sendmmsg(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_SENDMMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_sendmmsg")
-int exit_sendmmsg(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_SENDMMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_recvmmsg")
-int enter_recvmmsg(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_RECVMMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_recvmmsg")
-int exit_recvmmsg(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_RECVMMSG, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_connect")
-int enter_connect(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_CONNECT, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_connect")
-int exit_connect(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_CONNECT, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_accept")
-int enter_accept(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_ACCEPT, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_accept")
-int exit_accept(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_ACCEPT, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_enter_accept4")
-int enter_accept4(struct enter_ctx *ctx)
-{
-	return enter_call(DF_HOOK_ACCEPT4, ctx);
-}
-
-SEC("tracepoint/syscalls/sys_exit_accept4")
-int exit_accept4(struct exit_ctx *ctx)
-{
-	return exit_call(DF_HOOK_ACCEPT4, ctx);
-}
+CALL(read, DF_HOOK_READ)
+CALL(write, DF_HOOK_WRITE)
+CALL(readv, DF_HOOK_READV)
+CALL(writev, DF_HOOK_WRITEV)
+CALL(sendto, DF_HOOK_SENDTO)
+CALL(recvfrom, DF_HOOK_RECVFROM)
+CALL(sendmsg, DF_HOOK_SENDMSG)
+CALL(recvmsg, DF_HOOK_RECVMSG)
+CALL(sendmmsg, DF_HOOK_SENDMMSG)
+CALL(recvmmsg, DF_HOOK_RECVMMSG)
+CALL(connect, DF_HOOK_CONNECT)
+CALL(accept, DF_HOOK_ACCEPT)
+CALL(accept4, DF_HOOK_ACCEPT4)
 
 SEC("tracepoint/syscalls/sys_enter_close")
 int enter_close(struct enter_ctx *ctx)
@@ -293,17 +185,17 @@ int enter_close(struct enter_ctx *ctx)
 SEC("tracepoint/sched/sched_process_exec")
 int process_exec(struct exec_ctx *ctx)
 {
-	return on_exec((void *)ctx + (ctx->filename_location & 0xffff));
+	return on_exec(ctx, (void *)ctx + (ctx->filename_location & 0xffff));
 }
 
 SEC("tracepoint/sched/sched_process_exit")
-int process_exit(void *ctx __attribute__((unused)))
+int process_exit(void *ctx)
 {
-	return on_exit();
+	return on_exit(ctx);
 }
 
 SEC("tracepoint/task/task_newtask")
 int process_fork(struct fork_ctx *ctx)
 {
-	return on_fork(ctx->pid, ctx->clone_flags);
+	return on_fork(ctx, ctx->pid, ctx->clone_flags);
 }

@@ -1,14 +1,18 @@
 //! Builds the BPF objects from `bpf/` with clang, or takes prebuilt ones.
 //!
 //! In: the C sources, or the folder named by `DEEPFLOW_BPF_DIR` (for builders without clang).
-//! Out: `OUT_DIR/capture_v510.o`, the same bytes wherever it is built. Never: a download.
+//! Out: `OUT_DIR/<object>_<tier>.o`, the same bytes wherever it is built. Never: a download.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-/// Name of the object, tier macro and instruction set of each tier.
-const TIERS: &[(&str, &str, &str)] = &[("capture_v510.o", "TIER_V510", "v3")];
+/// Name, source, tier macro and instruction set of each object.
+const OBJECTS: &[(&str, &str, &str, &str)] = &[
+    ("capture_v510.o", "capture.bpf.c", "TIER_V510", "v3"),
+    ("capture_v310.o", "capture.bpf.c", "TIER_V310", "v2"),
+    ("peek_v310.o", "peek.bpf.c", "TIER_V310", "v2"),
+];
 const CLANG_OLDEST: u32 = 14;
 
 fn main() {
@@ -17,7 +21,7 @@ fn main() {
     }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     if let Some(dir) = env::var_os("DEEPFLOW_BPF_DIR") {
-        for (object, ..) in TIERS {
+        for (object, ..) in OBJECTS {
             let from = Path::new(&dir).join(object);
             println!("cargo::rerun-if-changed={}", from.display());
             if let Err(error) = std::fs::copy(&from, out.join(object)) {
@@ -34,13 +38,13 @@ fn main() {
     });
     let clang = find_clang();
     let strip = find_strip(&clang);
-    for (object, tier, cpu) in TIERS {
-        compile(&clang, &sources, &out.join(object), tier, cpu);
+    for (object, source, tier, cpu) in OBJECTS {
+        compile(&clang, &sources, source, &out.join(object), tier, cpu);
         run(Command::new(&strip).arg("-g").arg(out.join(object)), "llvm-strip");
     }
 }
 
-fn compile(clang: &str, sources: &Path, object: &Path, tier: &str, cpu: &str) {
+fn compile(clang: &str, sources: &Path, source: &str, object: &Path, tier: &str, cpu: &str) {
     let mut command = Command::new(clang);
     command
         .current_dir(sources)
@@ -48,10 +52,12 @@ fn compile(clang: &str, sources: &Path, object: &Path, tier: &str, cpu: &str) {
         .args(["-Wall", "-Wextra", "-Werror", "-Wno-comment"])
         .arg(format!("-mcpu={cpu}"))
         .arg(format!("-D{tier}"))
+        // Else clang 16 keeps branches whose condition is constant, with all that is behind them.
+        .args(["-mllvm", "-bpf-disable-serialize-icmp"])
         // No path of the build machine may reach the object.
         .arg("-fdebug-compilation-dir=/src")
         .arg(format!("-ffile-prefix-map={}=/src", sources.display()))
-        .args(["-c", "capture.bpf.c", "-o"])
+        .args(["-c", source, "-o"])
         .arg(object);
     run(&mut command, "clang");
 }

@@ -67,6 +67,7 @@ enum df_flag {
 	DF_FLAG_SEQ_UNSURE = 4,  /* threads raced on the socket: tcp_seq may be another's */
 	DF_FLAG_NO_SEQ = 8,      /* tcp_seq has no meaning (UDP, MPTCP) */
 	DF_FLAG_NO_COPY = 16,    /* MSG_TRUNC on TCP: the bytes went nowhere, none to copy */
+	DF_FLAG_NO_CGROUP = 32,  /* EXEC: this tier cannot tell the cgroup */
 };
 
 struct df_event {

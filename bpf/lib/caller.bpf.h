@@ -12,6 +12,8 @@
 struct caller {
 	u64 pid_tgid; /* process in the high half, thread in the low half */
 	void **files; /* open files by descriptor; only for finding sockets */
+	void *ctx;    /* of the program that was called */
+	void *tails;  /* programs of the same type, enum tail; tiers without loops */
 };
 
 static __always_inline u32 caller_tid(const struct caller *caller)

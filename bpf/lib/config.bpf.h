@@ -4,6 +4,7 @@
 
 #include "bpf.bpf.h"
 
+#if HAVE_GLOBAL_DATA
 const volatile u32 self_tgid = 0;          /* the agent: never traced; 0: traced as others */
 const volatile u32 payload_bytes_max = 65536; /* copied of one call or message */
 const volatile u32 thread_mask = 0xffff;   /* slots of `threads` minus one, 2^n - 1 */
@@ -18,6 +19,29 @@ const volatile u32 have_cast = 0; /* 1: bpf_rdonly_cast is there, see kernel.bpf
 /* System call number -> enum df_hook, 0: none; the numbers differ between architectures. */
 #define HOOK_NUMBERS 512
 const volatile u8 hook_of_nr[HOOK_NUMBERS] = {};
+#else
+/*
+ * Without global data each use of a setting is an instruction with a constant, which the loader
+ * puts in as if it were the offset of a field (agent/source/src/bpf/relocate.rs). Below 2^31 each.
+ */
+struct settings {
+	u32 self_tgid;
+	u32 payload_bytes_max;
+	u32 thread_mask;
+	u32 ports_allowed_on;
+	u32 ports_denied_on;
+	u32 id_base_low;  /* 31 bits */
+	u32 id_base_high; /* the bits above */
+	u32 id_stride;
+} __attribute__((preserve_access_index));
 
-/* Raised by the loader when `excluded` changes; threads look themselves up again. */
-volatile u32 excluded_epoch = 1;
+#define SETTING(name) __builtin_preserve_field_info(((struct settings *)0)->name, 0)
+#define self_tgid SETTING(self_tgid)
+#define payload_bytes_max SETTING(payload_bytes_max)
+#define thread_mask SETTING(thread_mask)
+#define ports_allowed_on SETTING(ports_allowed_on)
+#define ports_denied_on SETTING(ports_denied_on)
+#define id_base ((u64)SETTING(id_base_high) << 31 | SETTING(id_base_low))
+#define id_stride SETTING(id_stride)
+#define have_cast 0
+#endif

@@ -56,7 +56,10 @@ static __always_inline bool read_socket(u64 address, struct file *file, void *sc
 	short type = 0;
 	unsigned long inode = 0;
 
-	if (scratch && at_inode <= SOCKET_BYTES - 8) {
+	/* The loader of a tier without BTF has seen to it that the inode is near enough. */
+	if (!HAVE_BTF && at_inode > SOCKET_BYTES - 8)
+		return false;
+	if (!HAVE_BTF || (scratch && at_inode <= SOCKET_BYTES - 8)) {
 		/* One long read is cheaper than four short ones. */
 		u8 *bytes = scratch;
 
@@ -141,8 +144,22 @@ static __always_inline bool is_last_reference(struct file *file)
 		READ_FIELD(&references, (struct file___ref *)file, f_ref);
 		return references == 0;
 	}
+	if (!FIELD_EXISTS(struct file___count, f_count))
+		return false;
 	READ_FIELD(&references, (struct file___count *)file, f_count);
 	return references == 1;
+}
+
+/* The protocol of a sock. Up to 5.5 it has a byte between bits that are something else's. */
+static __always_inline u16 read_protocol(struct sock *sk)
+{
+	u16 protocol = 0;
+
+	if (FIELD_BYTES(struct sock, sk_protocol) == 1)
+		bpf_probe_read_kernel(&protocol, 1, &sk->sk_protocol);
+	else
+		READ_FIELD(&protocol, sk, sk_protocol);
+	return protocol;
 }
 
 /* Fills addresses and ports; the role stays. False: not TCP or UDP over IP. */
@@ -154,7 +171,7 @@ static __always_inline bool read_tuple(u64 sk_address, struct df_tuple *tuple, u
 	u16 remote_port = 0;
 
 	READ_FIELD(&family, common, skc_family);
-	READ_FIELD(protocol, sk, sk_protocol);
+	*protocol = read_protocol(sk);
 	if (*protocol != IPPROTO_TCP && *protocol != IPPROTO_UDP && *protocol != IPPROTO_MPTCP)
 		return false;
 	READ_FIELD(&tuple->local_port, common, skc_num);
@@ -167,6 +184,8 @@ static __always_inline bool read_tuple(u64 sk_address, struct df_tuple *tuple, u
 		READ_FIELD((u32 *)tuple->remote_addr, common, skc_daddr);
 		return true;
 	}
+	if (!FIELD_EXISTS(struct sock_common, skc_v6_daddr))
+		return false;
 	tuple->ip_version = 6;
 	READ_FIELD((struct in6_addr *)tuple->local_addr, common, skc_v6_rcv_saddr);
 	READ_FIELD((struct in6_addr *)tuple->remote_addr, common, skc_v6_daddr);

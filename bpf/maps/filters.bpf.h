@@ -7,23 +7,19 @@
  * excluded: tgid -> 1 for processes that are not traced. Written and deleted by
  * BpfSource::exclude and include; when full they fail. About 64 bytes an entry.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, u32);
-	__type(value, u8);
-} excluded SEC(".maps");
+MAP(excluded, BPF_MAP_TYPE_HASH, 1024, u32, u8);
+
+/*
+ * excluded_epochs: 0 -> a number raised by the agent when `excluded` changes; threads then look
+ * themselves up again. 4 bytes.
+ */
+MAP(excluded_epochs, BPF_MAP_TYPE_ARRAY, 1, u32, u32);
 
 /*
  * ports: bitmaps of ports, 64 a word: words 0..1023 allowed, 1024..2047 denied. Written at load;
  * 16 KiB.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 2048);
-	__type(key, u32);
-	__type(value, u64);
-} ports SEC(".maps");
+MAP(ports, BPF_MAP_TYPE_ARRAY, 2048, u32, u64);
 
 static __always_inline bool port_in(u32 first_word, u16 port)
 {

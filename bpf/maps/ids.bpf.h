@@ -7,12 +7,7 @@
 /*
  * ids: 0 -> ids given out on this CPU. Written by next_id; cannot be full. 8 bytes x CPUs.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} ids SEC(".maps");
+MAP(ids, BPF_MAP_TYPE_PERCPU_ARRAY, 1, u32, u64);
 
 /* A number given out once: for sockets and for traces. 0 only if the map cannot be read. */
 static __always_inline u64 next_id(void)

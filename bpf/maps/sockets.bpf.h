@@ -24,9 +24,4 @@ struct socket_entry {
  * recently used goes; should that socket be used again, it gets a new id. 72 bytes + about 70 of
  * overhead an entry: 9 MiB at 65536.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
-	__type(key, u64);
-	__type(value, struct socket_entry);
-} sockets SEC(".maps");
+MAP(sockets, BPF_MAP_TYPE_LRU_HASH, 65536, u64, struct socket_entry);

@@ -46,23 +46,13 @@ struct thread {
  * socket call, freed when the thread ends (process/exit.bpf.h). A slot held by another living
  * thread sends the newcomer to threads_spill. 136 bytes x min(pid_max, 65536) = 8.5 MiB at most.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
-	__type(key, u32);
-	__type(value, struct thread);
-} threads SEC(".maps");
+MAP(threads, BPF_MAP_TYPE_ARRAY, 65536, u32, struct thread);
 
 /*
  * threads_spill: tid -> struct thread, for threads whose slot is taken; only where pid_max is above
  * 65536. When full the thread's call is not traced and counted as DF_DROP_MAP_FULL. 0.6 MiB.
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
-	__type(key, u32);
-	__type(value, struct thread);
-} threads_spill SEC(".maps");
+MAP(threads_spill, BPF_MAP_TYPE_HASH, 4096, u32, struct thread);
 
 static __always_inline struct thread *thread_slot(u32 tid)
 {
@@ -83,8 +73,9 @@ static __always_inline struct thread *thread_find(u32 tid)
 	return bpf_map_lookup_elem(&threads_spill, &tid);
 }
 
-static __noinline struct thread *thread_spill(struct thread *slot, u32 tid)
+static __outlined struct thread *thread_spill(struct thread *slot, u32 tid)
 {
+	/* On the stack: up to 4.17 a value may not be read from another map. */
 	struct thread fresh = {};
 
 	fresh.tid = tid;
@@ -149,8 +140,11 @@ static __always_inline void thread_renew(u32 tid)
 /* Whether the process of this thread is left out. */
 static __always_inline bool thread_excluded(struct thread *thread, u32 tgid)
 {
-	if (unlikely(thread->epoch != excluded_epoch)) {
-		thread->epoch = excluded_epoch;
+	u32 key = 0;
+	u32 *epoch = bpf_map_lookup_elem(&excluded_epochs, &key);
+
+	if (epoch && unlikely(thread->epoch != *epoch)) {
+		thread->epoch = *epoch;
 		thread->excluded = bpf_map_lookup_elem(&excluded, &tgid) != NULL;
 	}
 	return thread->excluded;

@@ -19,6 +19,10 @@ struct work {
 	u64 messages;   /* sendmmsg, recvmmsg: the next mmsghdr in user memory */
 	u32 flags;      /* sendmmsg, recvmmsg: df_flag of every message */
 	u32 unasked_bytes; /* written since the ring was last asked how much waits */
+	u32 messages_left; /* tiers without loops: messages not yet begun */
+	u32 told_bytes;    /* tiers without loops: length of the message told last */
+	u32 pad;
+	u32 under_way;     /* tiers without loops: 1: a message is being copied */
 	struct df_data data; /* directly before the payload: they leave as one record */
 	u8 payload[2 * DF_CHUNK_BYTES]; /* filled to DF_CHUNK_BYTES; the rest is for the verifier */
 };
@@ -28,12 +32,7 @@ struct work {
  * Written and read by the hooks; cannot be full; sized by the loader: 33 KiB x CPUs. (A per-CPU map
  * has at most 32 KiB a value.)
  */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct work);
-} works SEC(".maps");
+MAP(works, BPF_MAP_TYPE_ARRAY, 1, u32, struct work);
 
 static __always_inline struct work *work_here(void)
 {

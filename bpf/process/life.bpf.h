@@ -58,8 +58,10 @@ static __always_inline void fill_process(struct df_process *process, enum df_eve
 
 	fill_event(&process->event, kind, hook, pid_tgid, -1, bpf_ktime_get_ns());
 	read_name(process->event.comm);
-	READ_FIELD(&parent, task, real_parent);
-	READ_FIELD(&parent_tgid, parent, tgid);
+	if (FIELD_EXISTS(struct task_struct, real_parent)) {
+		READ_FIELD(&parent, task, real_parent);
+		READ_FIELD(&parent_tgid, parent, tgid);
+	}
 	process->parent_tgid = parent_tgid;
 }
 
@@ -67,7 +69,7 @@ static __always_inline void fill_process(struct df_process *process, enum df_eve
  * A process begins to run a program. Tells its container and network namespace, which it keeps for
  * life, but for programs like those that make containers.
  */
-static __always_inline int on_exec(const void *path)
+static __always_inline int on_exec(void *ctx, const void *path)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -75,7 +77,7 @@ static __always_inline int on_exec(const void *path)
 	struct nsproxy *spaces = NULL;
 	struct exec_record *record;
 	struct net *net = NULL;
-	u32 bytes;
+	u64 bytes;
 
 	thread_renew((u32)pid_tgid);
 	if (!work)
@@ -84,10 +86,17 @@ static __always_inline int on_exec(const void *path)
 	fill_process(&record->exec.process, DF_EVENT_EXEC, DF_HOOK_EXEC, pid_tgid);
 	record->exec.process.exit_code = 0;
 	record->exec.process.netns = 0;
-	READ_FIELD(&spaces, task, nsproxy);
-	READ_FIELD(&net, spaces, net_ns);
-	READ_FIELD(&record->exec.process.netns, net, ns.inum);
-	read_container(record->exec.cgroup);
+	if (FIELD_EXISTS(struct task_struct, nsproxy) && FIELD_EXISTS(struct net, ns)) {
+		READ_FIELD(&spaces, task, nsproxy);
+		READ_FIELD(&net, spaces, net_ns);
+		READ_FIELD(&record->exec.process.netns, net, ns.inum);
+	}
+	if (HAVE_BTF) {
+		read_container(record->exec.cgroup);
+	} else {
+		record->exec.process.event.flags |= DF_FLAG_NO_CGROUP;
+		record->exec.cgroup[0] = 0;
+	}
 	bytes = bpf_probe_read_kernel_str(record->path, sizeof(record->path), path);
 	/* The count has the final 0 in it; a failure is negative. */
 	bytes -= 1;
@@ -95,7 +104,7 @@ static __always_inline int on_exec(const void *path)
 	if (bytes >= DF_PATH_BYTES)
 		bytes = 0;
 	record->exec.process.path_bytes = bytes;
-	emit(record, sizeof(record->exec) + bytes, wakeup_flags());
+	emit(ctx, record, sizeof(record->exec) + bytes, wakeup_flags());
 	return 0;
 }
 
@@ -103,7 +112,7 @@ static __always_inline int on_exec(const void *path)
  * A process begins as a copy of the current one, in whose container and namespaces it is: it may
  * never run a program of its own, and be gone before user space can look.
  */
-static __always_inline int on_fork(u32 child, u64 clone_flags)
+static __always_inline int on_fork(void *ctx, u32 child, u64 clone_flags)
 {
 	u64 pid_tgid = bpf_get_current_pid_tgid();
 	struct df_process record = {};
@@ -114,12 +123,12 @@ static __always_inline int on_fork(u32 child, u64 clone_flags)
 		   bpf_ktime_get_ns());
 	read_name(record.event.comm);
 	record.parent_tgid = pid_tgid >> 32;
-	emit(&record, sizeof(record), wakeup_flags());
+	emit(ctx, &record, sizeof(record), wakeup_flags());
 	return 0;
 }
 
 /* A thread ends; the last of a process is reported. */
-static __always_inline int on_exit(void)
+static __always_inline int on_exit(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	u64 pid_tgid = bpf_get_current_pid_tgid();
@@ -128,12 +137,18 @@ static __always_inline int on_exit(void)
 	int live = 0;
 
 	thread_free((u32)pid_tgid);
-	READ_FIELD(&signal, task, signal);
-	READ_FIELD(&live, signal, live.counter);
+	if (FIELD_EXISTS(struct signal_struct, live)) {
+		READ_FIELD(&signal, task, signal);
+		READ_FIELD(&live, signal, live.counter);
+	} else {
+		/* The main thread is mostly the last. */
+		live = (u32)pid_tgid != pid_tgid >> 32;
+	}
 	if (live != 0)
 		return 0;
 	fill_process(&record, DF_EVENT_EXIT, DF_HOOK_EXIT, pid_tgid);
-	READ_FIELD(&record.exit_code, task, exit_code);
-	emit(&record, sizeof(record), wakeup_flags());
+	if (FIELD_EXISTS(struct task_struct, exit_code))
+		READ_FIELD(&record.exit_code, task, exit_code);
+	emit(ctx, &record, sizeof(record), wakeup_flags());
 	return 0;
 }

@@ -23,8 +23,9 @@ static __always_inline bool sock_of_fd(struct caller *caller, s32 fd, struct thr
 
 	if (!file || !work)
 		return false;
-	if (have_cast)
-		return sock_of_file(file, NULL, ref);
+	/* Without functions the stack has no room for the short way beside the long one. */
+	if (have_cast || !HAVE_FUNCTIONS)
+		return sock_of_file(file, work->payload, ref);
 	if (!thread || thread->tid != caller_tid(caller) || thread->call.file != (u64)file)
 		return sock_of_file(file, work->payload, ref);
 	last = &thread->call;
@@ -35,6 +36,12 @@ static __always_inline bool sock_of_fd(struct caller *caller, s32 fd, struct thr
 		return read_state(ref);
 	ref->tcp_state = TCP_ESTABLISHED;
 	return true;
+}
+
+/* The caller's entry if it has one, where that helps to find the socket; else it comes later. */
+static __always_inline struct thread *thread_before(struct caller *caller)
+{
+	return HAVE_FUNCTIONS ? thread_find(caller_tid(caller)) : NULL;
 }
 
 /* The caller's entry, for storing a call in; NULL: it is left out. */

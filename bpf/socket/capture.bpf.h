@@ -2,6 +2,7 @@
 /* Copies one message out of user memory into the ring, in records of at most DF_CHUNK_BYTES. */
 #pragma once
 
+#include "../lib/caller.bpf.h"
 #include "../lib/kernel.bpf.h"
 #include "../maps/events.bpf.h"
 #include "../maps/work.bpf.h"
@@ -13,9 +14,10 @@
 #define ASK_BYTES 4096
 
 /* Sends what is in the payload as one record; false: the ring is full (counted). */
-static __always_inline bool flush_record(struct work *work)
+static __always_inline bool flush_record(void *ctx, struct work *work)
 {
-	u32 bytes = work->fill_bytes;
+	/* 64 bits wide, so that the bound is on the very register that the helper gets. */
+	u64 bytes = work->fill_bytes;
 	u64 flags = BPF_RB_NO_WAKEUP;
 
 	opaque(bytes);
@@ -28,7 +30,7 @@ static __always_inline bool flush_record(struct work *work)
 		work->unasked_bytes = 0;
 		flags = wakeup_flags();
 	}
-	if (!emit(&work->data, sizeof(work->data) + bytes, flags))
+	if (!emit(ctx, &work->data, sizeof(work->data) + bytes, flags))
 		return false;
 	work->data.offset_bytes += bytes;
 	work->fill_bytes = 0;
@@ -56,8 +58,8 @@ static __always_inline bool next_buffer(struct work *work)
 /* Copies from the current buffer as much as it, the message and the record allow. */
 static __always_inline bool copy_some(struct work *work)
 {
-	u32 fill = work->fill_bytes;
-	u32 bytes = work->left_bytes;
+	u64 fill = work->fill_bytes;
+	u64 bytes = work->left_bytes;
 
 	if (bytes > work->base_bytes)
 		bytes = work->base_bytes;
@@ -66,8 +68,9 @@ static __always_inline bool copy_some(struct work *work)
 	if (bytes > DF_CHUNK_BYTES - fill)
 		bytes = DF_CHUNK_BYTES - fill;
 	opaque(bytes);
-	if (bytes > DF_CHUNK_BYTES)
-		return false;
+	/* It is from 1 to DF_CHUNK_BYTES; this says so to verifiers, of which some refuse a 0. */
+	bytes = ((bytes - 1) & (DF_CHUNK_BYTES - 1)) + 1;
+	opaque(bytes);
 	if (bpf_probe_read_user(work->payload + fill, bytes, (void *)work->base)) {
 		work->data.event.flags |= DF_FLAG_UNREADABLE;
 		return false;
@@ -79,9 +82,40 @@ static __always_inline bool copy_some(struct work *work)
 	return true;
 }
 
+/* What one step of a copy led to. */
+enum step {
+	STEP_MORE = 0, /* there is more to do */
+	STEP_DONE = 1, /* all is copied that can be; the last record is to be sent */
+	STEP_LOST = 2, /* the ring was full: the rest of the message is not tried */
+};
+
+static __always_inline enum step capture_step(void *ctx, struct work *work)
+{
+	if (!work->left_bytes)
+		return STEP_DONE;
+	if (work->fill_bytes == DF_CHUNK_BYTES && !flush_record(ctx, work))
+		return STEP_LOST;
+	if (!work->base_bytes && !next_buffer(work))
+		return STEP_DONE;
+	/* An empty buffer between others. */
+	if (!work->base_bytes)
+		return STEP_MORE;
+	return copy_some(work) ? STEP_MORE : STEP_DONE;
+}
+
+/* Sends the last record of a message. */
+static __always_inline void capture_end(void *ctx, struct work *work)
+{
+	if (work->data.event.flags & DF_FLAG_UNREADABLE)
+		count_drop(DF_DROP_PAYLOAD_UNREADABLE);
+	work->data.event.flags |= DF_FLAG_LAST;
+	flush_record(ctx, work);
+}
+
+#if HAVE_BOUNDED_LOOPS
 /*
  * Takes up to CAPTURE_STEPS steps of the message that this CPU's work describes; 1: no step is
- * left. A global function, as is capture(): the verifier walks its loop once, not once for each
+ * left. A global function, as is capture_all(): the verifier walks its loop once, not once for each
  * call, and 17 times 64 steps cost it far less than 1088.
  */
 __noinline int capture_steps(void)
@@ -92,22 +126,18 @@ __noinline int capture_steps(void)
 	if (!work)
 		return 1;
 	for (step = 0; step < CAPTURE_STEPS; step++) {
-		if (!work->left_bytes)
-			return 1;
-		if (work->fill_bytes == DF_CHUNK_BYTES && !flush_record(work)) {
+		enum step led_to = capture_step(NULL, work);
+
+		if (led_to == STEP_LOST)
 			work->lost = 1;
-			return 1;
-		}
-		if (!work->base_bytes && !next_buffer(work))
-			return 1;
-		if (!copy_some(work))
+		if (led_to != STEP_MORE)
 			return 1;
 	}
 	return 0;
 }
 
 /* Copies the message that this CPU's work describes into the ring. */
-__noinline int capture(void)
+__noinline int capture_all(void)
 {
 	struct work *work = work_here();
 	u32 round;
@@ -118,25 +148,56 @@ __noinline int capture(void)
 	for (round = 0; round < CAPTURE_ROUNDS; round++)
 		if (capture_steps())
 			break;
-	if (work->lost)
-		return 0;
-	if (work->data.event.flags & DF_FLAG_UNREADABLE)
-		count_drop(DF_DROP_PAYLOAD_UNREADABLE);
-	work->data.event.flags |= DF_FLAG_LAST;
-	flush_record(work);
+	if (!work->lost)
+		capture_end(NULL, work);
 	return 0;
 }
 
+static __always_inline void capture(struct caller *caller __attribute__((unused)),
+				    struct work *work __attribute__((unused)))
+{
+	capture_all();
+}
+#else
+/* Programs that another may end in, by index of `tails`. */
+enum tail {
+	TAIL_CAPTURE = 0,
+};
+
+/* Steps of one program; the kernel allows 32 programs after the first. */
+#define TAIL_STEPS 12
+
+/* Goes on with the message, and with those after it, in another program. Does not come back. */
+static __always_inline void capture_on(struct caller *caller, struct work *work)
+{
+	bpf_tail_call(caller->ctx, caller->tails, TAIL_CAPTURE);
+	/* The 33rd: what is copied is told, the rest counts as unreadable. */
+	if (work->under_way) {
+		work->data.event.flags |= DF_FLAG_UNREADABLE;
+		capture_end(caller->ctx, work);
+	} else {
+		count_drop(DF_DROP_PAYLOAD_UNREADABLE);
+	}
+}
+
+static __always_inline void capture(struct caller *caller, struct work *work)
+{
+	work->messages_left = 0;
+	work->under_way = 1;
+	capture_on(caller, work);
+}
+#endif
+
 /* As capture(), for the common message: one buffer that fits into one record. */
-static __always_inline void capture_buffer(struct work *work)
+static __always_inline void capture_buffer(struct caller *caller, struct work *work)
 {
 	if (work->iov_left || work->left_bytes > work->base_bytes ||
 	    work->left_bytes > DF_CHUNK_BYTES) {
-		capture();
+		capture(caller, work);
 		return;
 	}
 	if (work->left_bytes && !copy_some(work))
 		count_drop(DF_DROP_PAYLOAD_UNREADABLE);
 	work->data.event.flags |= DF_FLAG_LAST;
-	flush_record(work);
+	flush_record(caller->ctx, work);
 }

@@ -62,7 +62,7 @@ static __always_inline int on_data_enter(struct caller *caller, enum df_hook hoo
 					 const struct data_args *args)
 {
 	enum df_direction direction = direction_of(hook);
-	struct thread *thread = thread_find(caller_tid(caller));
+	struct thread *thread = thread_before(caller);
 	struct sock_ref ref = {};
 	struct call *call;
 
@@ -169,8 +169,27 @@ static __always_inline bool fill_message(struct work *work, struct thread *threa
 }
 
 /*
- * Reports the next message of a sendmmsg or recvmmsg; the kernel wrote each one's length. Global,
- * so that the loop around it is cheap to verify; it finds its things again for that. 0: go on.
+ * Opens the next message of a sendmmsg or recvmmsg: the kernel wrote each one's length. False: it
+ * is not to be told, or nothing can be said of it.
+ */
+static __always_inline bool open_next(struct work *work, struct thread *thread,
+				      struct socket_entry *entry, u32 *bytes)
+{
+	u64 messages = work->messages;
+	u64 name;
+
+	work->data.event.flags = work->flags;
+	work->messages += sizeof(struct mmsghdr);
+	name = open_message(work, messages);
+	if (bpf_probe_read_user(bytes, sizeof(*bytes),
+				(void *)messages + __builtin_offsetof(struct mmsghdr, bytes)))
+		return false;
+	return fill_message(work, thread, entry, work->data.direction, name, *bytes);
+}
+
+#if HAVE_BOUNDED_LOOPS
+/* Reports the next message. Global, so that the loop around it is cheap to verify; it finds its
+ * things again for that. 0: go on.
  */
 __noinline int report_next(void)
 {
@@ -179,27 +198,20 @@ __noinline int report_next(void)
 	struct work *work = work_here();
 	struct socket_entry *entry;
 	u32 bytes = 0;
-	u64 name;
 
 	if (!thread || !work)
 		return 1;
 	entry = find_entry(thread->call.sk, thread->call.inode);
 	if (!entry)
 		return 1;
-	work->data.event.flags = work->flags;
-	name = open_message(work, work->messages);
-	if (bpf_probe_read_user(&bytes, sizeof(bytes),
-				(void *)work->messages +
-					__builtin_offsetof(struct mmsghdr, bytes)))
-		return 1;
-	if (fill_message(work, thread, entry, work->data.direction, name, bytes))
-		capture();
+	if (open_next(work, thread, entry, &bytes))
+		capture_all();
 	work->data.tcp_seq += bytes;
-	work->messages += sizeof(struct mmsghdr);
 	return 0;
 }
 
-static __always_inline void report_messages(struct work *work, u64 messages, u32 count)
+static __always_inline void report_messages(struct caller *caller __attribute__((unused)),
+					    struct work *work, u64 messages, u32 count)
 {
 	u32 i;
 
@@ -209,10 +221,70 @@ static __always_inline void report_messages(struct work *work, u64 messages, u32
 		if (report_next())
 			return;
 }
+#else
+static __always_inline void report_messages(struct caller *caller, struct work *work, u64 messages,
+					    u32 count)
+{
+	work->flags = work->data.event.flags;
+	work->messages = messages;
+	work->messages_left = count;
+	work->told_bytes = 0;
+	work->under_way = 0;
+	capture_on(caller, work);
+}
+
+/* Opens the next message of this CPU's work; false: there is none. */
+static __always_inline bool begin_next(struct caller *caller, struct work *work)
+{
+	struct thread *thread = thread_find(caller_tid(caller));
+	struct socket_entry *entry;
+	u32 bytes = 0;
+
+	if (!work->messages_left || !thread)
+		return false;
+	entry = find_entry(thread->call.sk, thread->call.inode);
+	if (!entry)
+		return false;
+	work->messages_left--;
+	/* The sequence number is that of the message before, with its bytes. */
+	work->data.tcp_seq += work->told_bytes;
+	work->under_way = open_next(work, thread, entry, &bytes);
+	work->told_bytes = bytes;
+	return true;
+}
+
+/* The program `tails[TAIL_CAPTURE]`: as far as it gets with this CPU's work, then once more. */
+static __always_inline int on_capture(struct caller *caller)
+{
+	struct work *work = work_here();
+	enum step led_to = STEP_MORE;
+	u32 step;
+
+	if (!work)
+		return 0;
+	if (!work->under_way && !begin_next(caller, work))
+		return 0;
+	if (work->under_way) {
+#pragma unroll
+		for (step = 0; step < TAIL_STEPS; step++) {
+			led_to = capture_step(caller->ctx, work);
+			if (led_to != STEP_MORE)
+				break;
+		}
+		if (led_to == STEP_DONE)
+			capture_end(caller->ctx, work);
+		if (led_to != STEP_MORE)
+			work->under_way = 0;
+	}
+	if (work->under_way || work->messages_left)
+		capture_on(caller, work);
+	return 0;
+}
+#endif
 
 /* A data call of `thread` has ended with `ret` bytes or messages. */
-static __always_inline int on_data_exit(u64 pid_tgid, struct thread *thread, enum df_hook hook,
-					s64 ret)
+static __always_inline int on_data_exit(struct caller *caller, struct thread *thread,
+					enum df_hook hook, s64 ret)
 {
 	enum df_direction direction = direction_of(hook);
 	struct call *call = &thread->call;
@@ -225,12 +297,15 @@ static __always_inline int on_data_exit(u64 pid_tgid, struct thread *thread, enu
 	if (ret <= 0)
 		return 0;
 	entry = entry_of(call->sk, call->inode);
+	/* Before the next call: old verifiers forget that what is kept on the stack was NULL. */
+	if (!entry || entry->skipped)
+		return 0;
 	work = work_here();
-	if (!entry || entry->skipped || !work)
+	if (!work)
 		return 0;
 	data = &work->data;
 	mono_ns = direction == DF_EGRESS ? call->mono_ns : bpf_ktime_get_ns();
-	fill_event(&data->event, DF_EVENT_DATA, hook, pid_tgid, call->fd, mono_ns);
+	fill_event(&data->event, DF_EVENT_DATA, hook, caller->pid_tgid, call->fd, mono_ns);
 	fill_comm(&data->event, thread, mono_ns);
 	data->socket_id = entry->id;
 	data->direction = direction;
@@ -246,7 +321,7 @@ static __always_inline int on_data_exit(u64 pid_tgid, struct thread *thread, enu
 		entry->tuple.role = DF_ROLE_CONNECT;
 
 	if (takes_messages(hook)) {
-		report_messages(work, call->buf, ret);
+		report_messages(caller, work, call->buf, ret);
 		return 0;
 	}
 	if (takes_message(hook)) {
@@ -258,6 +333,6 @@ static __always_inline int on_data_exit(u64 pid_tgid, struct thread *thread, enu
 		work->base_bytes = takes_vector(hook) ? 0 : call->len;
 	}
 	if (fill_message(work, thread, entry, direction, name, ret))
-		capture_buffer(work);
+		capture_buffer(caller, work);
 	return 0;
 }

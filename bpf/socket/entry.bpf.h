@@ -24,13 +24,14 @@ static __always_inline void refresh_entry(struct socket_entry *entry, u64 sk)
 	u16 protocol = 0;
 	bool known = read_tuple(sk, tuple, &protocol);
 
-	entry->has_seq = protocol == IPPROTO_TCP;
+	entry->has_seq = protocol == IPPROTO_TCP && FIELD_EXISTS(struct tcp_sock, write_seq);
 	entry->skipped = !known || (!has_no_peer(tuple) &&
 				    ports_refused(tuple->local_port, tuple->remote_port));
 }
 
-static __noinline struct socket_entry *make_entry(u64 sk, u64 inode)
+static __outlined struct socket_entry *make_entry(u64 sk, u64 inode)
 {
+	/* On the stack: up to 4.17 a value may not be read from another map. */
 	struct socket_entry fresh = {};
 
 	fresh.inode = inode;

@@ -6,31 +6,34 @@
 #include "call.bpf.h"
 #include "entry.bpf.h"
 
-static __always_inline void emit_socket(struct socket_entry *entry, u64 sk_address,
-					enum df_event_kind kind, enum df_hook hook, u64 pid_tgid,
-					s32 fd, u64 mono_ns, s32 result, u64 name)
+static __always_inline void emit_socket(struct caller *caller, struct socket_entry *entry,
+					u64 sk_address, enum df_event_kind kind,
+					enum df_hook hook, s32 fd, u64 mono_ns, s32 result,
+					u64 name)
 {
 	struct sock *sk = (void *)sk_address;
 	struct df_socket record = {};
 	struct net *net = NULL;
 
-	fill_event(&record.event, kind, hook, pid_tgid, fd, mono_ns);
+	fill_event(&record.event, kind, hook, caller->pid_tgid, fd, mono_ns);
 	read_name(record.event.comm);
 	record.tuple = entry->tuple;
 	record.socket_id = entry->id;
 	record.result = result;
-	READ_FIELD(&net, sk, __sk_common.skc_net.net);
-	READ_FIELD(&record.netns, net, ns.inum);
+	if (FIELD_EXISTS(struct sock_common, skc_net) && FIELD_EXISTS(struct net, ns)) {
+		READ_FIELD(&net, sk, __sk_common.skc_net.net);
+		READ_FIELD(&record.netns, net, ns.inum);
+	}
 	if (name && !record.tuple.remote_port)
 		read_remote(name, &record.tuple);
-	emit(&record, sizeof(record), wakeup_flags());
+	emit(caller->ctx, &record, sizeof(record), wakeup_flags());
 }
 
 /* Stores a connect, or an accept on a listening socket (name 0). */
 static __always_inline int on_life_enter(struct caller *caller, enum df_hook hook, s32 fd,
 					 u64 name)
 {
-	struct thread *thread = thread_find(caller_tid(caller));
+	struct thread *thread = thread_before(caller);
 	struct sock_ref ref = {};
 
 	if (!sock_of_fd(caller, fd, thread, &ref))
@@ -46,7 +49,8 @@ static __always_inline int on_life_enter(struct caller *caller, enum df_hook hoo
 	return 0;
 }
 
-static __always_inline int on_connect_exit(u64 pid_tgid, struct thread *thread, s64 ret)
+static __always_inline int on_connect_exit(struct caller *caller, struct thread *thread,
+					   s64 ret)
 {
 	struct socket_entry *entry = entry_of(thread->call.sk, thread->call.inode);
 
@@ -58,7 +62,7 @@ static __always_inline int on_connect_exit(u64 pid_tgid, struct thread *thread, 
 	entry->sent_seq = 0;
 	entry->received_seq = 0;
 	if (!entry->skipped)
-		emit_socket(entry, thread->call.sk, DF_EVENT_CONNECT, DF_HOOK_CONNECT, pid_tgid,
+		emit_socket(caller, entry, thread->call.sk, DF_EVENT_CONNECT, DF_HOOK_CONNECT,
 			    thread->call.fd, thread->call.mono_ns, ret, thread->call.name);
 	return 0;
 }
@@ -75,8 +79,8 @@ static __always_inline int on_accept_exit(struct caller *caller, enum df_hook ho
 	if (!entry || entry->skipped)
 		return 0;
 	entry->tuple.role = DF_ROLE_ACCEPT;
-	emit_socket(entry, ref.sk, DF_EVENT_ACCEPT, hook, caller->pid_tgid, ret,
-		    bpf_ktime_get_ns(), ret, 0);
+	emit_socket(caller, entry, ref.sk, DF_EVENT_ACCEPT, hook, ret, bpf_ktime_get_ns(), ret,
+		    0);
 	return 0;
 }
 
@@ -87,16 +91,17 @@ static __always_inline int on_accept_exit(struct caller *caller, enum df_hook ho
 static __always_inline int on_close_enter(struct caller *caller, s32 fd)
 {
 	struct file *file = file_of(caller->files, fd);
+	struct work *work = work_here();
 	struct socket_entry *entry;
 	struct sock_ref ref = {};
 
-	if (!file || !sock_of_file(file, NULL, &ref))
+	if (!file || !work || !sock_of_file(file, work->payload, &ref))
 		return 0;
 	entry = find_entry(ref.sk, ref.inode);
 	if (!entry || !is_last_reference(file))
 		return 0;
 	if (!entry->skipped)
-		emit_socket(entry, ref.sk, DF_EVENT_CLOSE, DF_HOOK_CLOSE, caller->pid_tgid, fd,
+		emit_socket(caller, entry, ref.sk, DF_EVENT_CLOSE, DF_HOOK_CLOSE, fd,
 			    bpf_ktime_get_ns(), 0, 0);
 	bpf_map_delete_elem(&sockets, &ref.sk);
 	return 0;

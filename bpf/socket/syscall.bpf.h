@@ -43,10 +43,10 @@ static __always_inline int on_syscall_exit(struct caller *caller, struct thread 
 {
 	thread->call.hook = 0;
 	if (hook == DF_HOOK_CONNECT)
-		return on_connect_exit(caller->pid_tgid, thread, ret);
+		return on_connect_exit(caller, thread, ret);
 	if (hook == DF_HOOK_ACCEPT || hook == DF_HOOK_ACCEPT4)
 		return on_accept_exit(caller, hook, ret);
-	return on_data_exit(caller->pid_tgid, thread, hook, ret);
+	return on_data_exit(caller, thread, hook, ret);
 }
 
 /* The thread if it has this call under way, NULL if not. */

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use source::bpf::{BpfConfig, BpfSource, HookReport, requirements};
 
-use crate::cli::CheckArguments;
+use crate::cli::{self, CheckArguments};
 
 /// What `check` tells.
 #[derive(Debug, Serialize)]
@@ -14,6 +14,10 @@ struct Report {
     architecture: &'static str,
     /// Tier of BPF objects that was loaded; none where BPF does not work.
     tier: Option<&'static str>,
+    /// Where the places of kernel fields come from; empty where BPF does not work.
+    offsets: &'static str,
+    /// Why it is not the newest tier, or why there is none; empty if it is the newest.
+    why: String,
     requirements: Vec<Requirement>,
     hooks: Vec<HookState>,
     packets: Capture,
@@ -44,15 +48,20 @@ struct Capture {
 /// Looks at everything by using it for a moment, and leaves nothing behind.
 pub fn run(arguments: &CheckArguments) -> Result<()> {
     let host = metadata::host::read();
-    let (tier, hooks, bpf_error) = match BpfSource::load(BpfConfig::default()) {
+    let tier = arguments.tier.map(|tier| match tier {
+        cli::Tier::V310 => source::bpf::Tier::V310,
+        cli::Tier::V510 => source::bpf::Tier::V510,
+    });
+    let config = BpfConfig { tier, ..BpfConfig::default() };
+    let (tier, offsets, hooks, why) = match BpfSource::load(config) {
         Ok((source, hooks)) => {
-            drop(source);
-            (Some(source::bpf::TIER), hooks, None)
+            let why = source.why_older().to_owned();
+            (Some(source.tier().name()), source.offsets(), hooks, why)
         }
         Err(source::bpf::BpfError::NothingAttached(hooks)) => {
-            (None, hooks, Some("no hook could be attached".to_owned()))
+            (None, "", hooks, "no hook could be attached".to_owned())
         }
-        Err(error) => (None, Vec::new(), Some(error.to_string())),
+        Err(error) => (None, "", Vec::new(), error.to_string()),
     };
     let packets = crate::live::probe_packets();
     let report = Report {
@@ -60,6 +69,8 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         kernel: host.kernel,
         architecture: host.architecture,
         tier,
+        offsets,
+        why,
         requirements: requirements().into_iter().map(requirement).collect(),
         hooks: hooks.into_iter().map(hook_state).collect(),
         packets: Capture {
@@ -70,7 +81,7 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
     } else {
-        print(&report, bpf_error.as_deref());
+        print(&report);
     }
     Ok(())
 }
@@ -85,11 +96,16 @@ fn hook_state(found: HookReport) -> HookState {
     HookState { hook, mechanism, attached, reason }
 }
 
-fn print(report: &Report, bpf_error: Option<&str>) {
+fn print(report: &Report) {
     println!("deepflow-agent {} on {} ({})", report.version, report.kernel, report.architecture);
-    match (report.tier, bpf_error) {
-        (Some(tier), _) => println!("system calls: yes, tier {tier}"),
-        (None, error) => println!("system calls: no: {}", error.unwrap_or("unknown reason")),
+    match report.tier {
+        Some(tier) => {
+            println!("system calls: yes, tier {tier}, offsets by {}", report.offsets);
+            if !report.why.is_empty() {
+                println!("  not by a newer tier: {}", report.why);
+            }
+        }
+        None => println!("system calls: no: {}", report.why),
     }
     for requirement in &report.requirements {
         match requirement.works {

@@ -90,6 +90,17 @@ pub struct CheckArguments {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
+    /// Try this tier of BPF programs alone, not the newest that works.
+    #[arg(long, value_enum)]
+    pub tier: Option<Tier>,
+}
+
+/// Tiers of BPF programs, by the oldest kernel series they are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Tier {
+    V310,
+    V510,
 }
 
 /// Tables of `replay`.

@@ -36,10 +36,26 @@ impl Processes {
     }
 
     /// A process runs another program now. `cgroup` is the name of its group, if that may hold a
-    /// container's id.
-    pub fn on_exec(&mut self, tgid: u32, name: &str, cgroup: &[u8], netns: Netns) {
-        let cgroup = std::str::from_utf8(cgroup).unwrap_or_default();
-        let container = process::container_of(cgroup).unwrap_or_default().into();
+    /// container's id. What the kernel cannot tell is read, or is as it was: of a process that is
+    /// gone already, that of its parent.
+    pub fn on_exec(&mut self, tgid: u32, name: &str, cgroup: Option<&[u8]>, netns: Netns) {
+        let before = self.facts.get(&tgid);
+        let container = match cgroup {
+            Some(cgroup) => {
+                let cgroup = std::str::from_utf8(cgroup).unwrap_or_default();
+                process::container_of(cgroup).unwrap_or_default().into()
+            }
+            None => match process::container(&self.proc, tgid) {
+                read if read.is_empty() => {
+                    before.map_or_else(Text::default, |facts| facts.container.clone())
+                }
+                read => read,
+            },
+        };
+        let netns = match netns {
+            0 => process::netns(&self.proc, tgid),
+            told => told,
+        };
         self.insert(tgid, Facts { name: name.into(), container, netns, ended: false });
     }
 
@@ -105,12 +121,12 @@ mod tests {
     fn a_process_that_is_gone_is_known_by_what_was_told() {
         let id = "0123456789abcdef".repeat(4);
         let mut processes = processes();
-        processes.on_exec(GONE, "curl", format!("docker-{id}.scope").as_bytes(), 7);
+        processes.on_exec(GONE, "curl", Some(format!("docker-{id}.scope").as_bytes()), 7);
         processes.on_exit(GONE);
         let owner = processes.owner(GONE, "curl", 5);
         assert_eq!((owner.name.as_str(), owner.container.as_str()), ("curl", id.as_str()));
         assert_eq!((owner.socket_id, processes.netns(GONE, "curl")), (5, 7));
-        processes.on_exec(GONE, "wget", b"", 8);
+        processes.on_exec(GONE, "wget", Some(b""), 8);
         assert!(processes.owner(GONE, "wget", 0).container.is_empty(), "the number is used again");
     }
 
@@ -118,11 +134,14 @@ mod tests {
     fn a_child_is_where_its_parent_is() {
         let id = "fedcba9876543210".repeat(4);
         let mut processes = processes();
-        processes.on_exec(GONE, "worker", id.as_bytes(), 7);
+        processes.on_exec(GONE, "worker", Some(id.as_bytes()), 7);
         processes.on_fork(GONE - 1, GONE, "worker");
         processes.on_exit(GONE);
         let owner = processes.owner(GONE - 1, "worker-1", 0);
         assert_eq!((owner.name.as_str(), owner.container.as_str()), ("worker-1", id.as_str()));
+        processes.on_exec(GONE - 1, "job", None, 7);
+        let owner = processes.owner(GONE - 1, "job", 0);
+        assert_eq!(owner.container.as_str(), id.as_str(), "the kernel could not tell");
     }
 
     #[test]
@@ -138,12 +157,12 @@ mod tests {
     fn at_the_limit_those_that_ended_go() {
         let mut processes = processes();
         for tgid in 1..=PROCESSES_MAX as u32 {
-            processes.on_exec(tgid, "short", b"", 7);
+            processes.on_exec(tgid, "short", Some(b""), 7);
             if tgid > 10 {
                 processes.on_exit(tgid);
             }
         }
-        processes.on_exec(GONE, "new", b"", 7);
+        processes.on_exec(GONE, "new", Some(b""), 7);
         assert_eq!(processes.facts.len(), 11);
     }
 }

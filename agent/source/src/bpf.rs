@@ -16,7 +16,13 @@ pub mod abi;
 mod config;
 pub mod event;
 mod hooks;
+mod infer;
 mod load;
+#[cfg(test)]
+mod objects;
+mod peek;
+mod perf;
+mod relocate;
 mod reorder;
 mod requirements;
 mod ring;
@@ -32,8 +38,25 @@ pub use hooks::{HookReport, Mechanism};
 pub use reorder::Reorder;
 pub use requirements::{Requirement, requirements};
 
-/// Tier of the objects that are built in: the oldest kernel series they are for.
-pub const TIER: &str = "v510";
+/// Objects by the oldest kernel series they are for (docs/adr/0004).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    /// Without BTF, global data, loops, ring buffer.
+    V310,
+    /// With all of them.
+    V510,
+}
+
+impl Tier {
+    /// As users see it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V310 => "v310",
+            Self::V510 => "v510",
+        }
+    }
+}
 
 /// How often the difference between the clocks is measured again.
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
@@ -88,14 +111,39 @@ pub struct BpfSource {
     // The order matters when dropped: first the hooks, then the reader, then the maps.
     attachments: Vec<hooks::Attachment>,
     wakeup: sys::WakeupWait,
-    ring: ring::Ring,
+    ring: Reader,
     drops: PerCpuArray<MapData, u64>,
     excluded: HashMap<MapData, u32, u8>,
-    excluded_epoch: Array<MapData, u32>,
+    excluded_epochs: Array<MapData, u32>,
     reorder: Reorder,
     clock: Clock,
     counters: BpfCounters,
+    tier: Tier,
+    offsets: &'static str,
+    why_older: String,
     _object: Ebpf,
+}
+
+/// Where the programs put their records.
+enum Reader {
+    Ring(ring::Ring),
+    Perf(perf::PerfRings),
+}
+
+impl Reader {
+    fn read(&mut self, records_max: usize, on_record: impl FnMut(&[u8])) -> usize {
+        match self {
+            Self::Ring(ring) => ring.read(records_max, on_record),
+            Self::Perf(rings) => rings.read(records_max, on_record),
+        }
+    }
+
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        match self {
+            Self::Ring(ring) => vec![ring.as_fd()],
+            Self::Perf(rings) => rings.fds(),
+        }
+    }
 }
 
 impl std::fmt::Debug for BpfSource {
@@ -175,9 +223,22 @@ impl BpfSource {
         }
     }
 
-    /// Descriptor that becomes readable when much data waits; for an event loop of the caller's.
-    pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+    /// Which objects were loaded.
+    #[must_use]
+    pub const fn tier(&self) -> Tier {
+        self.tier
+    }
+
+    /// Where the places of kernel fields come from: "kernel BTF" or "inference".
+    #[must_use]
+    pub const fn offsets(&self) -> &'static str {
+        self.offsets
+    }
+
+    /// Why it is not the newest tier; empty if it is.
+    #[must_use]
+    pub fn why_older(&self) -> &str {
+        &self.why_older
     }
 
     /// Hooks end at once; what is in the ring can still be drained.
@@ -188,9 +249,9 @@ impl BpfSource {
     /// Threads look themselves up again in `excluded`.
     fn renew_excluded(&mut self) -> Result<(), BpfError> {
         let what = "excluding a process";
-        let epoch = self.excluded_epoch.get(&0, 0).map_err(map_error(what))?;
+        let epoch = self.excluded_epochs.get(&0, 0).map_err(map_error(what))?;
         let next = epoch.wrapping_add(1).max(1);
-        self.excluded_epoch.set(0, next, 0).map_err(map_error(what))
+        self.excluded_epochs.set(0, next, 0).map_err(map_error(what))
     }
 
     /// Moves records from the ring to the reorder stage.

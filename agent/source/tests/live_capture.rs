@@ -230,7 +230,8 @@ fn large_messages_come_whole_up_to_the_limit() {
     for (call, piece, total) in [
         (Call::Plain, 1, 100_000),
         (Call::Vector, 517, 100_000),
-        (Call::Vector, 100, 100_000),
+        // Without loops a message in more than 384 pieces is not copied whole.
+        (Call::Vector, if capture.is_oldest_tier() { 300 } else { 100 }, 100_000),
         (Call::Message, 40_000, 131_072),
         (Call::Flags, 1, 16_384),
         (Call::Flags, 1, 16_385),
@@ -451,6 +452,9 @@ fn the_container_of_a_program_is_told() {
         format!("deepflow-test-pod/{id}"),
     ];
     let Some(mut capture) = Capture::start(|_| {}) else { return };
+    if capture.is_oldest_tier() {
+        return; // it does not tell the cgroup: user space reads it
+    }
     let mut tried = 0;
     for hierarchy in ["", "unified", "pids", "memory", "cpu"] {
         let root = Path::new("/sys/fs/cgroup").join(hierarchy);

@@ -167,6 +167,8 @@ fn kernel_side(root: &Path) -> Result<Outcome> {
         "--test",
         "live_capture",
         "--test",
+        "live_capture_v310",
+        "--test",
         "live_drop",
         "--test",
         "live_packets",

@@ -34,6 +34,7 @@ pub mod flag {
     pub(crate) const NO_SEQ: u8 = 8;
     #[cfg(test)]
     pub(crate) const NO_COPY: u8 = 16;
+    pub(crate) const NO_CGROUP: u8 = 32;
 }
 
 /// `enum df_direction`.

@@ -6,9 +6,9 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::abi;
 use super::event::Hook;
 use super::hooks::Mechanism;
+use super::{Tier, abi};
 
 /// Settings of `BpfSource`; a change needs a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct BpfConfig {
     /// Sockets with a local or remote port in here are not traced
     /// (`inputs.ebpf.socket.kprobe.blacklist.ports`).
     pub ports_denied: Vec<RangeInclusive<u16>>,
+    /// Which objects are loaded; `None`: the newest that the kernel takes.
+    pub tier: Option<Tier>,
     /// How system calls are hooked.
     pub mechanism: Mechanism,
     /// Hooks that are not attached.
@@ -50,6 +52,7 @@ impl Default for BpfConfig {
             excluded_tgids: Vec::new(),
             ports_allowed: Vec::new(),
             ports_denied: Vec::new(),
+            tier: None,
             mechanism: Mechanism::Auto,
             hooks_off: Vec::new(),
             reorder_hold: Duration::from_millis(20),

@@ -263,7 +263,8 @@ pub enum ProcessChange<'a> {
         /// At most 255 bytes.
         path: &'a [u8],
         /// Name of its cgroup, or of the one above, where it may hold a container's id; else empty.
-        cgroup: &'a [u8],
+        /// `None`: this kernel's programs cannot tell.
+        cgroup: Option<&'a [u8]>,
         /// Inode number of its network namespace; 0: not known.
         netns: u32,
     },
@@ -331,6 +332,8 @@ impl<'a> Event<'a> {
                 let path = record.get(abi::exec::BYTES..)?.get(..bytes)?;
                 let cgroup = record.get(abi::exec::CGROUP..)?.get(..abi::CGROUP_BYTES)?;
                 let cgroup = cgroup.split(|&byte| byte == 0).next().unwrap_or_default();
+                let can_tell = fields.u8(abi::event::FLAGS)? & abi::flag::NO_CGROUP == 0;
+                let cgroup = can_tell.then_some(cgroup);
                 let netns = fields.u32(abi::process::NETNS)?;
                 let change = ProcessChange::Exec { path, cgroup, netns };
                 fields.process(caller, change).map(Self::Process)

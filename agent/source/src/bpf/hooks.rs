@@ -166,7 +166,7 @@ const PROGRAMS: &[(Hook, &[Program])] = &[
 ];
 
 /// Program in the object, category and name of its tracepoint.
-type Program = (&'static str, &'static str, &'static str);
+pub type Program = (&'static str, &'static str, &'static str);
 
 /// The same on raw tracepoints: program and tracepoint.
 const RAW_EXIT: (&str, &str) = ("raw_exit", "sys_exit");
@@ -178,13 +178,13 @@ const RAW_FORK: (&str, &str) = ("raw_fork", "task_newtask");
 /// Attaches every hook that `wanted` asks for. The hooks end when the attachments are dropped.
 pub fn attach(
     object: &mut Ebpf,
-    btf: &Btf,
+    btf: Option<&Btf>,
     mechanism: Mechanism,
     wanted: &dyn Fn(Hook) -> bool,
 ) -> (Vec<Attachment>, Vec<HookReport>) {
-    if mechanism == Mechanism::Tracepoint {
+    let Some(btf) = btf.filter(|_| mechanism != Mechanism::Tracepoint) else {
         return attach_tracepoints(object, wanted);
-    }
+    };
     let (attachments, reports) = attach_raw(object, btf, wanted);
     if !attachments.is_empty() || mechanism == Mechanism::RawTracepoint {
         return (attachments, reports);
@@ -294,16 +294,22 @@ fn attach_tracepoints(
 
 const SWITCHED_OFF: &str = "switched off by the configuration";
 
-fn attach_one(
-    object: &mut Ebpf,
-    tracefs: &TraceFs,
-    &(name, category, event): &Program,
-) -> Result<Attachment, String> {
+fn attach_one(object: &mut Ebpf, tracefs: &TraceFs, place: &Program) -> Result<Attachment, String> {
+    let name = place.0;
     let program: &mut TracePoint = object
         .program_mut(name)
         .ok_or_else(|| no_program(name))?
         .try_into()
         .map_err(|error| format!("program {name}: {error}"))?;
+    attach_tracepoint(program, tracefs, place)
+}
+
+/// Loads a program and attaches it to its tracepoint.
+pub fn attach_tracepoint(
+    program: &mut TracePoint,
+    tracefs: &TraceFs,
+    &(name, category, event): &Program,
+) -> Result<Attachment, String> {
     let id = tracefs.tracepoint_id(category, event).map_err(|error| {
         format!(
             "the kernel does not offer the tracepoint {category}:{event} ({error}); it needs one \
@@ -326,9 +332,10 @@ fn attach_one(
 }
 
 /// Why the kernel refused a program: the last words of its verifier, not all of them.
-fn refusal(name: &str, error: &ProgramError) -> String {
+pub fn refusal(name: &str, error: &ProgramError) -> String {
     if let ProgramError::LoadError { io_error, verifier_log } = error {
         let log = verifier_log.to_string();
+        tracing::debug!(program = name, %log, "refused");
         let last = log.lines().rev().find(|line| {
             !line.is_empty() && !line.starts_with("processed ") && !line.starts_with("verification")
         });

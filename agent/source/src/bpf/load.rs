@@ -1,27 +1,38 @@
 //! Loads the object that is built into this crate.
 //!
-//! In: settings. Out: a `BpfSource` with its hooks attached. Never: a load without the kernel's own
-//! BTF, for aya would then use the offsets of the build machine in silence.
+//! In: settings. Out: a `BpfSource` with its hooks attached, of the newest tier that the kernel takes.
+//! Never: an object with offsets of the build machine, as aya would load it in silence.
 
 use std::ops::RangeInclusive;
 
-use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray};
+use aya::programs::TracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use aya_obj::btf::BtfKind;
 
 use super::hooks::{self, HookReport};
+use super::infer;
+use super::peek::Peek;
+use super::perf::PerfRings;
+use super::relocate::{Offsets, relocate};
 use super::reorder::Reorder;
 use super::requirements::{self, Requirement};
 use super::ring::Ring;
 use super::sys;
-use super::{BpfConfig, BpfCounters, BpfError, BpfSource, Clock, chain, map_error};
+use super::{BpfConfig, BpfCounters, BpfError, BpfSource, Clock, Reader, Tier, chain, map_error};
 
 /// The object's bytes, aligned for the ELF reader.
 #[repr(C, align(16))]
-struct Aligned<T: ?Sized>(T);
+pub(super) struct Aligned<T: ?Sized>(pub(super) T);
 
-static OBJECT_V510: &Aligned<[u8]> =
+pub(super) static OBJECT_V510: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/capture_v510.o")));
+
+pub(super) static OBJECT_V310: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/capture_v310.o")));
+
+pub(super) static PEEK_V310: &Aligned<[u8]> =
+    &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/peek_v310.o")));
 
 /// Slots of the `threads` map at most.
 const THREAD_SLOTS_MAX: u32 = 65_536;
@@ -37,36 +48,145 @@ const DENIED_FIRST_WORD: u32 = 1024;
 
 /// See `BpfSource::load`.
 pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
-    require_basics()?;
+    requirements::privileges().map_err(|why| missing("privileges", why))?;
+    let newest = match config.tier {
+        Some(Tier::V310) => Err("the configuration says so".to_owned()),
+        Some(Tier::V510) => return load_v510(config).map(|loaded| (loaded.0, loaded.1)),
+        None => requirements::btf().and_then(|()| requirements::ring_buffer()),
+    };
+    let why_older = match newest {
+        Ok(()) => match load_v510(config) {
+            Ok(loaded) => return Ok(loaded),
+            Err(error) => error.to_string(),
+        },
+        Err(why) => why,
+    };
+    tracing::info!(reason = why_older, "system calls are watched by programs of the oldest tier");
+    load_v310(config, &why_older)
+}
+
+/// The tier with BTF and a ring buffer.
+fn load_v510(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
+    requirements::btf().map_err(|why| missing("kernel BTF", why))?;
     let btf = Btf::from_sys_fs().map_err(|error| missing("kernel BTF", chain(&error)))?;
     let mut object = load_object(config, &btf)?;
-    let source = |what: &'static str, map: Option<Map>| -> Result<Map, BpfError> {
-        map.ok_or_else(|| BpfError::Load(format!("the object has no map {what}")))
-    };
-    let Map::RingBuf(events) = source("events", object.take_map("events"))? else {
+    let Map::RingBuf(events) = map_of(&mut object, "events")? else {
         return Err(BpfError::Load("the map events is not a ring".to_owned()));
     };
     let ring = Ring::new(events, config.ring_bytes_valid() as usize)
         .map_err(|source| BpfError::Io { what: "ring", source })?;
-    let drops = PerCpuArray::try_from(source("drops", object.take_map("drops"))?)
-        .map_err(map_error("counters"))?;
-    let mut excluded: HashMap<MapData, u32, u8> =
-        HashMap::try_from(source("excluded", object.take_map("excluded"))?)
-            .map_err(map_error("excluded processes"))?;
-    for &tgid in &config.excluded_tgids {
-        excluded.insert(tgid, 1, 0).map_err(map_error("excluded processes"))?;
+    let kind = Loaded { tier: Tier::V510, offsets: "kernel BTF", why_older: String::new() };
+    assemble(config, object, Reader::Ring(ring), Some(btf), kind)
+}
+
+/// The tier for kernels without BTF: offsets are found out, settings are put into the programs.
+fn load_v310(
+    config: &BpfConfig,
+    why_older: &str,
+) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
+    let refuse = |error: String| {
+        BpfError::Load(format!("{error}; the newer programs cannot be used: {why_older}"))
+    };
+    let mut offsets = infer::infer(|| Peek::open(&PEEK_V310.0))
+        .map_err(|error| refuse(format!("the kernel's fields were not found: {error}")))?;
+    put_settings(config, &mut offsets);
+    let required = [infer::REQUIRED, infer::REQUIRED_SOCKETS].concat();
+    let bytes = relocate(&OBJECT_V310.0, &offsets, &required).map_err(refuse)?;
+    let cpus = sys::possible_cpus();
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(None)
+        .verifier_log_level(VerifierLogLevel::DEBUG | VerifierLogLevel::STATS)
+        .map_max_entries("events", cpus)
+        .map_max_entries("threads", thread_slots())
+        .map_max_entries("works", cpus)
+        .map_max_entries("sockets", config.sockets_max.max(64));
+    let mut object = loader.load(&bytes).map_err(|error| refuse(chain(&error)))?;
+    fill_tails(&mut object).map_err(refuse)?;
+    let Map::PerfEventArray(events) = map_of(&mut object, "events")? else {
+        return Err(BpfError::Load("the map events is not a perf event array".to_owned()));
+    };
+    let rings = PerfRings::new(events, config.ring_bytes_valid() as usize)
+        .map_err(|source| BpfError::Io { what: "rings", source })?;
+    let kind = Loaded { tier: Tier::V310, offsets: "inference", why_older: why_older.to_owned() };
+    assemble(config, object, Reader::Perf(rings), None, kind)
+}
+
+/// What was loaded, and why it is not the newest.
+struct Loaded {
+    tier: Tier,
+    offsets: &'static str,
+    why_older: String,
+}
+
+/// Settings as the programs without global data have them (struct settings of
+/// bpf/lib/config.bpf.h).
+fn put_settings(config: &BpfConfig, offsets: &mut Offsets) {
+    let id_base = id_base();
+    let own = if config.trace_self { 0 } else { std::process::id() };
+    for (name, value) in [
+        ("self_tgid", u64::from(own)),
+        ("payload_bytes_max", config.payload_bytes_valid().into()),
+        ("thread_mask", (thread_slots() - 1).into()),
+        ("ports_allowed_on", (!config.ports_allowed.is_empty()).into()),
+        ("ports_denied_on", (!config.ports_denied.is_empty()).into()),
+        ("id_base_low", id_base & 0x7fff_ffff),
+        ("id_base_high", id_base >> 31),
+        ("id_stride", sys::possible_cpus().into()),
+    ] {
+        offsets.set("settings", name, usize::try_from(value).unwrap_or(usize::MAX));
     }
-    let excluded_epoch = Array::try_from(source(".data", object.take_map(".data"))?)
-        .map_err(map_error("excluded processes"))?;
-    let mut ports = Array::try_from(source("ports", object.take_map("ports"))?)
-        .map_err(map_error("port filter"))?;
+}
+
+/// The programs that others end in.
+fn fill_tails(object: &mut Ebpf) -> Result<(), String> {
+    const NAME: &str = "capture_tail";
+    let program: &mut TracePoint = object
+        .program_mut(NAME)
+        .ok_or("the object has no capture_tail")?
+        .try_into()
+        .map_err(|error| format!("program {NAME}: {error}"))?;
+    program.load().map_err(|error| hooks::refusal(NAME, &error))?;
+    let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
+    let program = program.map_err(|error| format!("program {NAME}: {error}"))?;
+    let map = object.map_mut("tails").ok_or("the object has no map tails")?;
+    let mut tails = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
+    tails.set(0, &program, 0).map_err(|error| chain(&error))
+}
+
+fn map_of(object: &mut Ebpf, name: &str) -> Result<Map, BpfError> {
+    object.take_map(name).ok_or_else(|| BpfError::Load(format!("the object has no map {name}")))
+}
+
+/// Fills the maps of a loaded object and attaches its hooks.
+fn assemble(
+    config: &BpfConfig,
+    mut object: Ebpf,
+    ring: Reader,
+    btf: Option<Btf>,
+    kind: Loaded,
+) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
+    let drops =
+        PerCpuArray::try_from(map_of(&mut object, "drops")?).map_err(map_error("counters"))?;
+    let what = "excluded processes";
+    let mut excluded: HashMap<MapData, u32, u8> =
+        HashMap::try_from(map_of(&mut object, "excluded")?).map_err(map_error(what))?;
+    for &tgid in &config.excluded_tgids {
+        excluded.insert(tgid, 1, 0).map_err(map_error(what))?;
+    }
+    let mut excluded_epochs: Array<MapData, u32> =
+        Array::try_from(map_of(&mut object, "excluded_epochs")?).map_err(map_error(what))?;
+    excluded_epochs.set(0, 1, 0).map_err(map_error(what))?;
+    let mut ports =
+        Array::try_from(map_of(&mut object, "ports")?).map_err(map_error("port filter"))?;
     fill_ports(&mut ports, 0, &config.ports_allowed)?;
     fill_ports(&mut ports, DENIED_FIRST_WORD, &config.ports_denied)?;
 
-    let wakeup = sys::WakeupWait::new(std::os::fd::AsFd::as_fd(&ring))
+    let wakeup = sys::WakeupWait::new(&ring.fds())
         .map_err(|source| BpfError::Io { what: "ring wait", source })?;
     let wanted = |hook| !config.hooks_off.contains(&hook);
-    let (attachments, reports) = hooks::attach(&mut object, &btf, config.mechanism, &wanted);
+    let (attachments, reports) =
+        hooks::attach(&mut object, btf.as_ref(), config.mechanism, &wanted);
     drop(btf);
     if attachments.is_empty() {
         return Err(BpfError::NothingAttached(reports));
@@ -78,20 +198,17 @@ pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError
         ring,
         drops,
         excluded,
-        excluded_epoch,
+        excluded_epochs,
         reorder: Reorder::new(hold_ns, config.reorder_bytes_max),
         clock: Clock::new(),
         counters: BpfCounters::default(),
+        tier: kind.tier,
+        offsets: kind.offsets,
+        why_older: kind.why_older,
         _object: object,
     };
     sys::trim_heap();
     Ok((source, reports))
-}
-
-/// Says in words what is missing before the kernel says it in numbers.
-fn require_basics() -> Result<(), BpfError> {
-    requirements::privileges().map_err(|why| missing("privileges", why))?;
-    requirements::btf().map_err(|why| missing("kernel BTF", why))
 }
 
 fn missing(feature: &'static str, why_not: String) -> BpfError {

@@ -42,12 +42,14 @@ pub fn requirements() -> Vec<Requirement> {
         requirement(
             "kernel BTF",
             btf(),
-            "use a kernel built with CONFIG_DEBUG_INFO_BTF (Debian 11, Ubuntu 20.10, RHEL 8.2 or newer)",
+            "not needed, but cheaper: a kernel built with CONFIG_DEBUG_INFO_BTF (Debian 11, Ubuntu 20.10, \
+             RHEL 8.2 or newer)",
         ),
         requirement(
             "BPF ring buffer",
             ring_buffer(),
-            "use Linux 5.10 or newer, and let the container or seccomp profile allow bpf(2)",
+            "not needed, but cheaper: Linux 5.10 or newer; let the container or seccomp profile allow \
+             bpf(2)",
         ),
         requirement(
             "tracefs",
@@ -107,7 +109,7 @@ pub(crate) fn privileges() -> Result<(), String> {
     Err("the agent has neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON".to_owned())
 }
 
-fn ring_buffer() -> Result<(), String> {
+pub(crate) fn ring_buffer() -> Result<(), String> {
     match is_map_supported(MapType::RingBuf) {
         Ok(true) => Ok(()),
         Ok(false) => Err("the kernel has no BPF_MAP_TYPE_RINGBUF, or bpf(2) is refused".to_owned()),

@@ -40,7 +40,7 @@ pub struct Ring {
 impl Ring {
     /// Maps the ring of `ring_bytes`, a power of two.
     pub fn new(map: MapData, ring_bytes: usize) -> io::Result<Self> {
-        let page_bytes = page_bytes();
+        let page_bytes = super::sys::page_bytes();
         let fd = map.fd().as_fd();
         let consumer = Mapping::new(fd, 0, page_bytes, libc::PROT_READ | libc::PROT_WRITE)?;
         let producer = Mapping::new(fd, page_bytes, page_bytes + ring_bytes, libc::PROT_READ)?;
@@ -150,9 +150,3 @@ impl Drop for Mapping {
 
 // SAFETY: the mappings belong to this value alone and are not tied to a thread.
 unsafe impl Send for Mapping {}
-
-fn page_bytes() -> usize {
-    // SAFETY: takes a number.
-    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    usize::try_from(bytes).unwrap_or(4096)
-}

@@ -13,8 +13,8 @@ use std::time::Duration;
 const PERF_TYPE_TRACEPOINT: u32 = 2;
 const PERF_ATTR_DISABLED: u64 = 1;
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
-const PERF_EVENT_IOC_ENABLE: libc::c_ulong = 0x2400;
-const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+const PERF_EVENT_IOC_ENABLE: libc::Ioctl = 0x2400;
+const PERF_EVENT_IOC_SET_BPF: libc::Ioctl = 0x4004_2408;
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const FSMOUNT_CLOEXEC: libc::c_uint = 1;
@@ -69,6 +69,146 @@ pub fn attach_tracepoint(program: BorrowedFd<'_>, tracepoint_id: u64) -> io::Res
     Ok(event)
 }
 
+const PERF_TYPE_SOFTWARE: u32 = 1;
+const PERF_COUNT_SW_BPF_OUTPUT: u64 = 10;
+const PERF_SAMPLE_RAW: u64 = 1 << 10;
+const PERF_ATTR_WATERMARK: u64 = 1 << 14;
+
+/// Opens the event of one CPU whose ring takes what BPF programs output there. It can be read when
+/// `watermark` bytes wait.
+pub fn bpf_output_event(cpu: u32, watermark: u32) -> io::Result<OwnedFd> {
+    let attr = PerfEventAttr {
+        kind: PERF_TYPE_SOFTWARE,
+        size: 64,
+        config: PERF_COUNT_SW_BPF_OUTPUT,
+        sample_period: 1,
+        sample_type: PERF_SAMPLE_RAW,
+        read_format: 0,
+        flags: PERF_ATTR_DISABLED | PERF_ATTR_WATERMARK,
+        wakeup_events: watermark,
+        bp_type: 0,
+        bp_addr: 0,
+    };
+    let cpu = libc::c_int::try_from(cpu).map_err(io::Error::other)?;
+    let (pid, group): (libc::c_int, libc::c_int) = (-1, -1);
+    // SAFETY: `attr` lives through the call and says its own size; the rest are plain numbers.
+    owned(unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attr,
+            pid,
+            cpu,
+            group,
+            PERF_FLAG_FD_CLOEXEC,
+        )
+    })
+}
+
+/// Starts an event.
+pub fn enable_event(event: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the request takes a number by value.
+    check(unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) })
+}
+
+/// Sets an element of a map whose keys and values have four bytes; also of maps of descriptors.
+pub fn map_set_u32(map: BorrowedFd<'_>, key: u32, value: u32) -> io::Result<()> {
+    const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+    #[repr(C)]
+    struct Attr {
+        map: u32,
+        pad: u32,
+        key: u64,
+        value: u64,
+        flags: u64,
+    }
+    let attr = Attr {
+        map: u32::try_from(map.as_raw_fd()).map_err(io::Error::other)?,
+        pad: 0,
+        key: (&raw const key) as u64,
+        value: (&raw const value) as u64,
+        flags: 0,
+    };
+    let bytes = size_of::<Attr>();
+    // SAFETY: `attr`, key and value live through the call, which reads four bytes of the latter.
+    let done = unsafe { libc::syscall(libc::SYS_bpf, BPF_MAP_UPDATE_ELEM, &raw const attr, bytes) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Closes a descriptor that is none: a system call without any effect.
+pub fn close_nothing() {
+    // SAFETY: plain number; no descriptor has it.
+    unsafe { libc::close(-1) };
+}
+
+/// Sends with flags of `send(2)`.
+pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], flags: libc::c_int) -> io::Result<usize> {
+    // SAFETY: the slice lives through the call.
+    let sent = unsafe { libc::send(socket.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), flags) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Makes a socket of any family, type and protocol.
+pub fn socket(
+    family: libc::c_int,
+    kind: libc::c_int,
+    protocol: libc::c_int,
+) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers; a descriptor or -1 comes back.
+    owned(unsafe { libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol) }.into())
+}
+
+/// Binds a TCP socket to a loopback address, any port, and connects it.
+pub fn connect_from(local: std::net::Ipv4Addr, to: std::net::SocketAddrV4) -> io::Result<OwnedFd> {
+    let address = |ip: std::net::Ipv4Addr, port: u16| libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(ip).to_be() },
+        sin_zero: [0; 8],
+    };
+    let fd = socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+    let bytes = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+    let own = address(local, 0);
+    // SAFETY: the address lives through the call and has the length that is told.
+    check(unsafe { libc::bind(fd.as_raw_fd(), (&raw const own).cast(), bytes) })?;
+    let peer = address(*to.ip(), to.port());
+    // SAFETY: as above.
+    check(unsafe { libc::connect(fd.as_raw_fd(), (&raw const peer).cast(), bytes) })?;
+    Ok(fd)
+}
+
+/// Number of the calling thread.
+pub fn thread_id() -> u32 {
+    // SAFETY: takes nothing.
+    let tid = unsafe { libc::syscall(libc::SYS_gettid) };
+    u32::try_from(tid).unwrap_or(0)
+}
+
+/// Sets the signal that the calling thread gets when its parent dies; 0: none.
+pub fn set_death_signal(signal: libc::c_ulong) {
+    // SAFETY: plain numbers.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal, 0, 0, 0) };
+}
+
+/// Bytes of a page.
+pub fn page_bytes() -> usize {
+    // SAFETY: takes a number.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4096)
+}
+
+/// CPUs that are online, by /sys/devices/system/cpu/online ("0-3,8").
+pub fn online_cpus() -> Vec<u32> {
+    let text = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    let mut cpus = Vec::new();
+    for part in text.trim().split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>()) {
+            cpus.extend(first..=last);
+        }
+    }
+    if cpus.is_empty() { vec![0] } else { cpus }
+}
+
 /// A tracefs that is mounted nowhere: seen through this descriptor alone, gone when it is closed.
 /// Needs Linux 5.2 and CAP_SYS_ADMIN.
 pub fn detached_tracefs() -> io::Result<OwnedFd> {
@@ -97,21 +237,22 @@ pub fn open_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<File> {
     owned(fd.into()).map(File::from)
 }
 
-/// Waits for wakeups of one descriptor; data that is merely there does not end the wait.
+/// Waits for wakeups of descriptors; data that is merely there does not end the wait.
 #[derive(Debug)]
 pub struct WakeupWait(OwnedFd);
 
 impl WakeupWait {
-    /// Watches `fd` for input, edge-triggered.
-    pub fn new(fd: BorrowedFd<'_>) -> io::Result<Self> {
+    /// Watches descriptors for input, edge-triggered.
+    pub fn new(fds: &[BorrowedFd<'_>]) -> io::Result<Self> {
         // SAFETY: plain numbers; a descriptor or -1 comes back.
         let epoll = owned(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }.into())?;
-        let mut event =
-            libc::epoll_event { events: (libc::EPOLLIN | libc::EPOLLET).cast_unsigned(), u64: 0 };
-        // SAFETY: `event` lives through the call; both descriptors are open.
-        check(unsafe {
-            libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &raw mut event)
-        })?;
+        for fd in fds {
+            let events = (libc::EPOLLIN | libc::EPOLLET).cast_unsigned();
+            let mut event = libc::epoll_event { events, u64: 0 };
+            let (add, fd) = (libc::EPOLL_CTL_ADD, fd.as_raw_fd());
+            // SAFETY: `event` lives through the call; both descriptors are open.
+            check(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), add, fd, &raw mut event) })?;
+        }
         Ok(Self(epoll))
     }
 

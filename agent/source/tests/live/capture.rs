@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use source::bpf::{
     BpfConfig, BpfCounters, BpfSource, Direction, Event, Hook, Mechanism, ProcessChange,
-    SocketChange, SocketEvent, Tuple, requirements,
+    SocketChange, SocketEvent, Tier, Tuple, requirements,
 };
 
 /// One data event with its own payload.
@@ -58,8 +58,9 @@ impl Capture {
             println!("SKIPPED: {}: {}", missing.feature, missing.why_not);
             return None;
         }
+        let tier = env!("CARGO_CRATE_NAME").ends_with("_v310").then_some(Tier::V310);
         let mut config =
-            BpfConfig { trace_self: true, mechanism: mechanism(), ..BpfConfig::default() };
+            BpfConfig { trace_self: true, tier, mechanism: mechanism(), ..BpfConfig::default() };
         change(&mut config);
         let (source, reports) = BpfSource::load(config).expect("everything it needs is there");
         for report in &reports {
@@ -104,6 +105,11 @@ impl Capture {
     pub fn changes(&self, local_port: u16) -> Vec<SocketChange> {
         let of_port = self.sockets.iter().filter(|one| one.tuple.local_port == local_port);
         of_port.map(|one| one.change).collect()
+    }
+
+    /// Whether the programs are those for kernels without BTF and loops.
+    pub fn is_oldest_tier(&self) -> bool {
+        self.source.tier() == Tier::V310
     }
 
     pub fn source(&mut self) -> &mut BpfSource {
@@ -157,7 +163,7 @@ fn keep(
                 parent_tgid: process.parent_tgid,
                 comm: process.caller.comm.as_str().to_owned(),
                 path: path.to_vec(),
-                cgroup: String::from_utf8_lossy(cgroup).into_owned(),
+                cgroup: String::from_utf8_lossy(cgroup.unwrap_or_default()).into_owned(),
                 netns,
             },
             ProcessChange::Fork => Lived::Fork {

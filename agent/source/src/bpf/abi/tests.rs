@@ -29,6 +29,7 @@ fn facts() -> Vec<(String, usize)> {
         ("DF_FLAG_SEQ_UNSURE", flag::SEQ_UNSURE),
         ("DF_FLAG_NO_SEQ", flag::NO_SEQ),
         ("DF_FLAG_NO_COPY", flag::NO_COPY),
+        ("DF_FLAG_NO_CGROUP", flag::NO_CGROUP),
         ("DF_INGRESS", direction::INGRESS),
         ("DF_EGRESS", direction::EGRESS),
         ("DF_ROLE_CONNECT", role::CONNECT),

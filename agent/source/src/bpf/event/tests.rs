@@ -115,7 +115,7 @@ fn process_records_are_read() {
     let Some(Event::Process(process)) = Event::decode(&record, 0) else { panic!("not a process") };
     assert_eq!(process.parent_tgid, 1);
     let (path, cgroup) = (&b"/bin/ls"[..], &b"docker-0"[..]);
-    assert_eq!(process.change, ProcessChange::Exec { path, cgroup, netns: 4026 });
+    assert_eq!(process.change, ProcessChange::Exec { path, cgroup: Some(cgroup), netns: 4026 });
     assert!(Event::decode(&record[..record.len() - 1], 0).is_none());
 }
 
