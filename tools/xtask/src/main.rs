@@ -1,11 +1,14 @@
 //! `cargo xtask VERB`: the project's own chores. Nothing here is part of the product.
 
+mod cross;
+mod debian;
 mod fuzz;
 mod generate;
 mod prerequisites;
 mod run;
 mod suite;
 mod tidy;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -21,7 +24,12 @@ const USAGE: &str = "usage: cargo xtask VERB
   compare-tshark AGENT PATH…   compare flows of captures with tshark's (--write FILE: tables)
   bench                        measure into docs/perf.md
   fuzz [--seconds N] [--jobs N] [--grow] [TARGET…]
-                               run fuzz targets; --grow keeps what they found as corpora";
+                               run fuzz targets; --grow keeps what they found as corpora
+  static [ARCH]                the agent as a static program for each architecture
+  kernels fetch|lock           bring the kernels of kernel-matrix/, or lock what the archive has
+  vm [--kernel ID]… [--write]  boot kernels and run the cases in them
+  vm --image FILE --arch ARCH [--expect tier=T]
+                               the same with any kernel";
 
 fn main() -> ExitCode {
     match dispatch() {
@@ -47,6 +55,9 @@ fn dispatch() -> Result<()> {
         ["compare-tshark", words @ ..] => suite::compare_tshark(&root, words),
         ["bench"] => suite::bench(&root),
         ["fuzz", words @ ..] => fuzz::run(&root, words),
+        ["static", words @ ..] => cross::agents(&root, words),
+        ["kernels", words @ ..] => vm::kernels(&root, words),
+        ["vm", words @ ..] => vm::run(&root, words),
         _ => bail!("{USAGE}"),
     }
 }

@@ -1,0 +1,239 @@
+//! `cargo xtask vm`: boots kernels under QEMU and has the real agent show there what it can.
+//!
+//! In: rows of the kernel matrix, or any image. Out: a line a case, a non-zero end if one failed,
+//! with `--write` the table `docs/kernels.md`. A kernel that is not here is "not run", never
+//! passed.
+
+mod machine;
+pub mod matrix;
+mod report;
+mod root;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::cross::{self, Arch};
+use crate::debian::{Archive, Package};
+use machine::Boot;
+use matrix::{Exception, Kernel};
+
+/// Longest boot with all cases, on a busy machine.
+const LIMIT: Duration = Duration::from_secs(240);
+const USAGE: &str = "usage: cargo xtask vm [--kernel ID]… [--arch A] [--write]
+       cargo xtask vm --image FILE --arch x86_64|aarch64 [--expect tier=v310]";
+
+/// One boot that is wanted.
+struct Job {
+    id: String,
+    arch: Arch,
+    image: Option<PathBuf>,
+    tier: Option<String>,
+    except: Vec<Exception>,
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// Id of the row.
+    pub id: String,
+    /// `None`: not run.
+    pub ran: Option<Ran>,
+}
+
+/// What a boot showed.
+pub struct Ran {
+    /// Release that the kernel tells.
+    pub release: String,
+    /// What `deepflow-agent check --json` said.
+    pub check: Value,
+    /// Case → why it failed, `None`: passed.
+    pub cases: Vec<(String, Option<String>)>,
+    /// Seconds from power-on to power-off.
+    pub seconds: u64,
+}
+
+#[derive(Default)]
+struct Options {
+    kernels: Vec<String>,
+    image: Option<PathBuf>,
+    arch: Option<Arch>,
+    tier: Option<String>,
+    write: bool,
+}
+
+/// Runs the verb.
+pub fn run(root: &Path, words: &[&str]) -> Result<()> {
+    let options = parse(words)?;
+    let jobs = jobs(root, &options)?;
+    let mut outcomes = Vec::new();
+    let mut failures = Vec::new();
+    for job in &jobs {
+        let outcome = run_one(root, job, &mut failures)?;
+        outcomes.push(outcome);
+    }
+    if options.write {
+        report::write(root, &outcomes)?;
+    }
+    let ran = outcomes.iter().filter(|outcome| outcome.ran.is_some()).count();
+    println!("vm: {ran} kernels run, {} not run", outcomes.len() - ran);
+    ensure!(ran > 0, "no kernel was run");
+    ensure!(failures.is_empty(), "failed: {}", failures.join("; "));
+    Ok(())
+}
+
+/// `cargo xtask kernels fetch|lock`: brings the images of the matrix, or locks what the archive has
+/// now.
+pub fn kernels(root: &Path, words: &[&str]) -> Result<()> {
+    let archive = Archive::open(root)?;
+    for kernel in matrix::read(root)? {
+        match (words, kernel.package()?) {
+            (["fetch"], _) => match kernel.image(&archive)? {
+                Some(image) => println!("{}: {}", kernel.id, image.display()),
+                None => println!("{}: not here: {}", kernel.id, kernel.source),
+            },
+            (["lock"], Some(package)) => {
+                let (version, sha256) = archive.lock(&package)?;
+                println!("{}: version = \"{version}\", sha256 = \"{sha256}\"", kernel.id);
+                matrix::lock(root, &kernel.id, &version, &sha256)?;
+            }
+            (["lock"], None) => {}
+            _ => bail!("usage: cargo xtask kernels fetch|lock"),
+        }
+    }
+    Ok(())
+}
+
+fn parse(words: &[&str]) -> Result<Options> {
+    let mut options = Options::default();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().copied().context(USAGE);
+        match *word {
+            "--kernel" => options.kernels.push(value()?.to_owned()),
+            "--image" => options.image = Some(value()?.into()),
+            "--arch" => options.arch = Some(Arch::parse(value()?)?),
+            "--expect" => {
+                let tier = value()?.strip_prefix("tier=").context(USAGE)?;
+                options.tier = Some(tier.to_owned());
+            }
+            "--write" => options.write = true,
+            _ => bail!("{USAGE}"),
+        }
+    }
+    Ok(options)
+}
+
+fn jobs(root: &Path, options: &Options) -> Result<Vec<Job>> {
+    if let Some(image) = &options.image {
+        ensure!(image.is_file(), "{} is no file", image.display());
+        let arch = options.arch.context("--image needs --arch")?;
+        let id = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let tier = options.tier.clone();
+        return Ok(vec![Job { id, arch, image: Some(image.clone()), tier, except: Vec::new() }]);
+    }
+    let known = matrix::read(root)?;
+    for id in &options.kernels {
+        ensure!(known.iter().any(|kernel| kernel.id == *id), "no kernel {id} in {}", matrix::FILE);
+    }
+    let archive = Archive::open(root)?;
+    let wanted = |kernel: &&Kernel| {
+        (options.kernels.is_empty() || options.kernels.contains(&kernel.id))
+            && options.arch.is_none_or(|arch| arch.name() == kernel.arch)
+    };
+    let job = |kernel: &Kernel| -> Result<Job> {
+        Ok(Job {
+            id: kernel.id.clone(),
+            arch: kernel.arch()?,
+            image: kernel.image(&archive)?,
+            tier: Some(kernel.tier.clone()),
+            except: kernel.except.clone(),
+        })
+    };
+    known.iter().filter(wanted).map(job).collect()
+}
+
+fn run_one(root: &Path, job: &Job, failures: &mut Vec<String>) -> Result<Outcome> {
+    let Some(image) = &job.image else {
+        println!("{:<24} not run: there is no image here", job.id);
+        return Ok(Outcome { id: job.id.clone(), ran: None });
+    };
+    let archive = prepare(root, job.arch)?;
+    let boot = machine::boot(job.arch, image, &archive, LIMIT)?;
+    let ran = read(&boot);
+    for line in boot.said.iter().filter(|line| !line.starts_with("check ")) {
+        println!("{:<24} {line}", job.id);
+    }
+    let mut problems = Vec::new();
+    if !boot.said.iter().any(|line| line == "end") {
+        problems.push("the guest did not come to its end".to_owned());
+        println!("{}", boot.tail);
+    }
+    let tier = ran.check["tier"].as_str().unwrap_or("none");
+    println!("{:<24} tier {tier}, {} s", job.id, ran.seconds);
+    if job.tier.as_ref().is_some_and(|wanted| wanted != tier) {
+        problems.push(format!("tier {tier}, not {}", job.tier.as_deref().unwrap_or_default()));
+    }
+    for hook in unattached(&ran.check) {
+        problems.push(hook);
+    }
+    for (case, why) in &ran.cases {
+        let excepted = job.except.iter().find(|exception| exception.case == *case);
+        match (why, excepted) {
+            (Some(why), None) => problems.push(format!("{case}: {why}")),
+            (None, Some(_)) => problems.push(format!("{case} passed, but is expected to fail")),
+            (Some(_), Some(exception)) => println!("{:<24} {case}: {}", job.id, exception.why),
+            (None, None) => {}
+        }
+    }
+    if ran.cases.is_empty() {
+        problems.push("no case was run".to_owned());
+    }
+    failures.extend(problems.iter().map(|problem| format!("{}: {problem}", job.id)));
+    Ok(Outcome { id: job.id.clone(), ran: Some(ran) })
+}
+
+/// Hooks that are not attached, each with the agent's reason.
+fn unattached(check: &Value) -> Vec<String> {
+    let hooks = check["hooks"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if hooks.is_empty() {
+        return vec!["no hook at all".to_owned()];
+    }
+    let missing = hooks.iter().filter(|hook| hook["attached"] != true);
+    missing.map(|hook| format!("hook {}: {}", hook["hook"], hook["reason"])).collect()
+}
+
+fn read(boot: &Boot) -> Ran {
+    let after = |start: &str| {
+        boot.said.iter().find_map(|line| line.strip_prefix(start)).unwrap_or_default().to_owned()
+    };
+    let case = |line: &String| {
+        let (name, verdict) = line.strip_prefix("case ")?.split_once(' ')?;
+        let why = (verdict != "passed").then(|| verdict.trim_start_matches("failed: ").to_owned());
+        Some((name.to_owned(), why))
+    };
+    Ran {
+        release: after("kernel "),
+        check: serde_json::from_str(&after("check ")).unwrap_or_default(),
+        cases: boot.said.iter().filter_map(case).collect(),
+        seconds: boot.took.as_secs(),
+    }
+}
+
+/// The root for an architecture: built programs, packed.
+fn prepare(root: &Path, arch: Arch) -> Result<PathBuf> {
+    let programs = cross::build(root, arch, &["agentd", "vm-tests"], false)?;
+    let package =
+        Package { name: "busybox-static", arch: arch.debian(), suite: "bookworm", lock: None };
+    let files = Archive::open(root)?.unpack(&package)?;
+    let busybox = ["bin/busybox", "usr/bin/busybox"].map(|place| files.join(place));
+    let busybox = busybox.into_iter().find(|path| path.is_file()).context("no busybox")?;
+    let bytes =
+        root::Root::of(&busybox, &programs.join("vm-guest"), &programs.join("deepflow-agent"))?;
+    let folder = cross::target_folder(root).join("vm");
+    std::fs::create_dir_all(&folder)?;
+    let path = folder.join(format!("root-{}.cpio", arch.name()));
+    std::fs::write(&path, bytes)?;
+    Ok(path)
+}

@@ -1,0 +1,82 @@
+//! The agent under test: `check`, and `standalone` in the background.
+//!
+//! In: the binary `/deepflow-agent`. Out: its report, a folder of rows. Never: a row made up here.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+const AGENT: &str = "/deepflow-agent";
+/// From start to the last hook, on a slow emulated machine.
+const START: Duration = Duration::from_secs(40);
+const END: Duration = Duration::from_secs(15);
+
+/// What `deepflow-agent check --json` says, in one line.
+pub fn check() -> Result<String> {
+    let mut command = Command::new(AGENT);
+    let output =
+        command.args(["check", "--json"]).stderr(Stdio::inherit()).output().context(AGENT)?;
+    ensure!(output.status.success(), "check ended with {}", output.status);
+    let report: Value = serde_json::from_slice(&output.stdout).context("check printed no JSON")?;
+    Ok(report.to_string())
+}
+
+/// A running agent that writes rows into a folder.
+pub struct Agent {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Agent {
+    /// Starts it and waits until it watches system calls.
+    pub fn start(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder)?;
+        let log = folder.join("agent.err");
+        let child = Command::new(AGENT)
+            .args(["standalone", "--folder"])
+            .arg(folder)
+            .env("RUST_LOG", "info")
+            .stderr(File::create(&log)?)
+            .stdout(Stdio::null())
+            .spawn()
+            .context(AGENT)?;
+        let mut agent = Self { child, folder: folder.to_owned() };
+        let begin = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            if text.contains("watching system calls") {
+                return Ok(agent);
+            }
+            let ended = agent.child.try_wait()?.is_some();
+            if ended || text.contains("are not watched") || begin.elapsed() > START {
+                bail!("the agent does not watch system calls: {}", text.trim());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Ends it as a user would, and gives the request rows it wrote.
+    pub fn finish(mut self) -> Result<Vec<Value>> {
+        let pid = self.child.id().to_string();
+        Command::new("/bin/busybox").args(["kill", "-INT", &pid]).status().context("kill")?;
+        let begin = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if begin.elapsed() > END {
+                self.child.kill()?;
+                bail!("the agent did not end within {END:?} of SIGINT");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let text = std::fs::read_to_string(self.folder.join("l7_flow_log.log"))?;
+        text.lines().map(|line| serde_json::from_str(line).context("a row is no JSON")).collect()
+    }
+
+    /// What it logged.
+    pub fn log(folder: &Path) -> String {
+        std::fs::read_to_string(folder.join("agent.err")).unwrap_or_default()
+    }
+}

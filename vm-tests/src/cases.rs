@@ -1,0 +1,265 @@
+//! The cases: a trigger each, and the records that it must leave.
+//!
+//! In: the agent. Out: a line `VM case NAME passed|failed: why` for each. All triggers run under
+//! one agent; the rows are looked at when it has ended.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::agent::Agent;
+use crate::conversations::{BIG_BYTES, MANY};
+use crate::roles::Calls;
+use crate::rows::{Ends, Expected, compare};
+
+/// This program, by any other name.
+const SELF: &str = "/vm-guest";
+/// Where programs get their names.
+const NAMES: &str = "/tmp/bin";
+const GATE: &str = "/tmp/gate";
+const FOLDER: &str = "/tmp/rows";
+
+/// A case that has been triggered and is to be judged.
+struct Triggered {
+    name: &'static str,
+    outcome: Result<Ends>,
+    expected: Vec<Expected>,
+}
+
+/// Runs every case; one that fails does not stop the others.
+pub fn run_all() -> Result<()> {
+    std::fs::create_dir_all(NAMES)?;
+    let early = start_early();
+    let agent = Agent::start(Path::new(FOLDER))?;
+    let mut cases = vec![
+        tcp("http", "http", http_rows(), Calls::Socket, "127.0.0.1", 9001),
+        tcp("http-read-write", "http", http_rows(), Calls::File, "127.0.0.1", 9002),
+        tcp("http-readv-writev", "http", http_rows(), Calls::Vector, "127.0.0.1", 9003),
+        tcp("http-ipv6", "http", http_rows(), Calls::Socket, "::1", 9004),
+        tcp("http-pipelined", "http-pipelined", pipelined_rows(), Calls::Socket, "127.0.0.1", 9005),
+        tcp("http-big", "http-big", big_rows(), Calls::Socket, "127.0.0.1", 9006),
+        tcp("http-big-vector", "http-big", big_rows(), Calls::Vector, "127.0.0.1", 9007),
+        tcp("http-many", "http-many", many_rows(), Calls::Socket, "127.0.0.1", 9008),
+        tcp("redis", "redis", redis_rows(), Calls::File, "127.0.0.1", 9009),
+        tcp("mysql", "mysql", mysql_rows(), Calls::Socket, "127.0.0.1", 9010),
+        threads(),
+        inherited(),
+        dns(),
+    ];
+    cases.push(finish_early(early));
+    // Records settle, are held for order and written once a second.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let rows = agent.finish();
+    if let Err(error) = &rows {
+        println!("VM log {}", Agent::log(Path::new(FOLDER)).replace('\n', " | "));
+        println!("VM error agent: {error:#}");
+    }
+    let rows = rows.unwrap_or_default();
+    for case in cases {
+        let verdict = case.outcome.and_then(|ends| compare(&rows, &ends, &case.expected));
+        match verdict {
+            Ok(()) => println!("VM case {} passed", case.name),
+            Err(error) => println!("VM case {} failed: {error:#}", case.name),
+        }
+    }
+    println!("VM rows {}", rows.len());
+    Ok(())
+}
+
+/// A process of a case, under a name of its own.
+struct Actor {
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Actor {
+    fn start(name: &str, words: &[&str]) -> Result<Self> {
+        let mut child = Command::new(named(name)?)
+            .args(words)
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start {name}"))?;
+        let said = BufReader::new(child.stdout.take().context("no output")?);
+        Ok(Self { child, said })
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.said.read_line(&mut line)?;
+        Ok(line.trim().to_owned())
+    }
+
+    fn port(&mut self) -> Result<u16> {
+        let line = self.line()?;
+        line.strip_prefix("port ").and_then(|port| port.parse().ok()).context(line)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let rest: Vec<String> = self.said.lines().map_while(Result::ok).collect();
+        let status = self.child.wait()?;
+        ensure!(status.success(), "{status}: {}", rest.join(" "));
+        Ok(())
+    }
+}
+
+/// A path to this program that ends in `name`.
+fn named(name: &str) -> Result<PathBuf> {
+    let path = Path::new(NAMES).join(name);
+    if !path.exists() {
+        std::os::unix::fs::symlink(SELF, &path).with_context(|| format!("name {name}"))?;
+    }
+    Ok(path)
+}
+
+/// Plays a client against a server that has been started; gives the two ends.
+fn meet(mut server: Actor, name: (&str, &str), words: &[&str], place: (&str, u16)) -> Result<Ends> {
+    ensure!(server.line()? == "listening", "the server does not listen");
+    let mut client = Actor::start(name.0, words)?;
+    let client_port = client.port()?;
+    client.finish().context("client")?;
+    server.finish().context("server")?;
+    Ok(ends(name, client_port, place))
+}
+
+fn ends((client, server): (&str, &str), client_port: u16, (ip, server_port): (&str, u16)) -> Ends {
+    let (client, server) = (client.to_owned(), server.to_owned());
+    Ends { client, server, client_port, server_port, client_ip: ip.into(), server_ip: ip.into() }
+}
+
+fn address(ip: &str, port: u16) -> String {
+    if ip.contains(':') { format!("[{ip}]:{port}") } else { format!("{ip}:{port}") }
+}
+
+/// A conversation over TCP.
+fn tcp(
+    name: &'static str,
+    conversation: &str,
+    expected: Vec<Expected>,
+    calls: Calls,
+    ip: &str,
+    port: u16,
+) -> Triggered {
+    let at = address(ip, port);
+    let (client, server) = (format!("{}-cli", short(name)), format!("{}-srv", short(name)));
+    let outcome =
+        Actor::start(&server, &["serve", conversation, &at, calls.word()]).and_then(|actor| {
+            let words = ["ask", conversation, &at, calls.word()];
+            meet(actor, (&client, &server), &words, (ip, port))
+        });
+    Triggered { name, outcome, expected }
+}
+
+/// The kernel keeps 15 bytes of a name.
+fn short(name: &str) -> &str {
+    &name[..name.len().min(11)]
+}
+
+/// A thread with a name of its own serves: rows carry the process's name.
+fn threads() -> Triggered {
+    let (client, server, at) = ("thread-cli", "thread-srv", "127.0.0.1:9020");
+    let outcome = Actor::start(server, &["serve-thread", "http", at]).and_then(|actor| {
+        let words = ["ask", "http", at, Calls::Socket.word()];
+        meet(actor, (client, server), &words, ("127.0.0.1", 9020))
+    });
+    Triggered { name: "thread", outcome, expected: http_rows() }
+}
+
+/// A connection is handed to another program, as inetd does.
+fn inherited() -> Triggered {
+    let (client, server, at) = ("inetd-cli", "inetd-child", "127.0.0.1:9021");
+    let outcome = named(server).and_then(|child| {
+        let child = child.to_string_lossy().into_owned();
+        let actor = Actor::start("inetd", &["serve-child", "http", at, &child])?;
+        let words = ["ask", "http", at, Calls::Socket.word()];
+        meet(actor, (client, server), &words, ("127.0.0.1", 9021))
+    });
+    Triggered { name: "inherited", outcome, expected: http_rows() }
+}
+
+fn dns() -> Triggered {
+    let (client, server, at) = ("dns-cli", "dns-srv", "127.0.0.1:53");
+    let outcome = Actor::start(server, &["serve-udp", "dns", at]).and_then(|actor| {
+        meet(actor, (client, server), &["ask-udp", "dns", at], ("127.0.0.1", 53))
+    });
+    let expected = one(vec![
+        ("l7_protocol", json!("DNS")),
+        ("request_resource", json!("shop.test")),
+        ("response_status", json!("ok")),
+    ]);
+    Triggered { name: "dns", outcome, expected: vec![expected] }
+}
+
+/// A connection that was there before the agent.
+fn start_early() -> Result<(Actor, Actor, u16)> {
+    let mut server =
+        Actor::start("early-srv", &["serve", "http-early", "127.0.0.1:9022", Calls::File.word()])?;
+    ensure!(server.line()? == "listening", "the server does not listen");
+    let mut client =
+        Actor::start("early-cli", &["ask-later", "http-early", "127.0.0.1:9022", GATE])?;
+    let port = client.port()?;
+    Ok((server, client, port))
+}
+
+fn finish_early(early: Result<(Actor, Actor, u16)>) -> Triggered {
+    let outcome = early.and_then(|(server, client, port)| {
+        std::fs::write(GATE, "")?;
+        client.finish().context("client")?;
+        server.finish().context("server")?;
+        Ok(ends(("early-cli", "early-srv"), port, ("127.0.0.1", 9022)))
+    });
+    Triggered { name: "before-the-agent", outcome, expected: http_rows() }
+}
+
+fn one(columns: Vec<(&'static str, Value)>) -> Expected {
+    Expected { columns, rows: 1 }
+}
+
+fn http_row(path: &str, code: u16) -> Expected {
+    one(vec![
+        ("l7_protocol", json!("HTTP")),
+        ("type", json!("session")),
+        ("request_type", json!("GET")),
+        ("request_domain", json!("shop.test")),
+        ("request_resource", json!(path)),
+        ("response_code", json!(code)),
+    ])
+}
+
+fn http_rows() -> Vec<Expected> {
+    vec![http_row("/hello", 200), http_row("/missing", 404)]
+}
+
+fn pipelined_rows() -> Vec<Expected> {
+    vec![http_row("/first", 200), http_row("/second", 404)]
+}
+
+fn big_rows() -> Vec<Expected> {
+    let mut row = http_row("/big", 200);
+    row.columns.push(("response_length", json!(BIG_BYTES)));
+    vec![row]
+}
+
+fn many_rows() -> Vec<Expected> {
+    let columns = vec![("l7_protocol", json!("HTTP")), ("response_code", json!(200))];
+    vec![Expected { columns, rows: MANY }]
+}
+
+fn redis_rows() -> Vec<Expected> {
+    let row = |verb: &str, status: &str| {
+        one(vec![
+            ("l7_protocol", json!("Redis")),
+            ("request_type", json!(verb)),
+            ("response_status", json!(status)),
+        ])
+    };
+    vec![row("SET", "ok"), row("GET", "ok"), row("LPOP", "server_error")]
+}
+
+fn mysql_rows() -> Vec<Expected> {
+    let row =
+        |verb: &str| one(vec![("l7_protocol", json!("MySQL")), ("request_type", json!(verb))]);
+    vec![row("LOGIN"), row("QUERY")]
+}

@@ -1,0 +1,43 @@
+//! `vm-guest`: what runs inside of a booted kernel.
+//!
+//! In: the real agent beside it (`/deepflow-agent`), started by `/init` of the root that
+//! `cargo xtask vm` makes. Out: lines that begin with `VM ` on standard output, read by that. The
+//! same program plays the servers and clients of the cases, under the name it is called by.
+//! Never: anything of the network but loopback.
+
+mod agent;
+mod cases;
+mod conversations;
+mod roles;
+mod rows;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+/// Name of the program when it is the one that leads.
+const LEADER: &str = "vm-guest";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    let name = words.first().map(Path::new).and_then(Path::file_name).unwrap_or_default();
+    let result = if name == LEADER { lead() } else { roles::play(&words[1..]) };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("VM error {}: {error:#}", name.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Looks at the kernel with the agent's own eyes, then runs every case.
+fn lead() -> Result<()> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").context("no /proc")?;
+    println!("VM kernel {}", release.trim());
+    println!("VM check {}", agent::check()?);
+    cases::run_all()?;
+    println!("VM end");
+    Ok(())
+}
