@@ -100,24 +100,27 @@ fn find_socket(
         }
         found
     });
-    let pair = only(pairs, "file.private_data")?;
-    let (private_data, back) = (pair >> 16, pair & 0xffff);
-    offsets.set("file", "private_data", private_data);
-    offsets.set("socket", "file", back);
-    let mut known = Vec::new();
-    for &(file, inode) in files {
-        let socket = u64_at(&memory.read(file + private_data as u64, 8), 0).unwrap_or(0);
-        known.push(Known { file, socket, sk: 0, inode });
+    // Lists of files point back, too (3.10): what is a socket has the number of its inode near.
+    for pair in pairs {
+        let (private_data, back) = (pair >> 16, pair & 0xffff);
+        let mut known = Vec::new();
+        for &(file, inode) in files {
+            let socket = u64_at(&memory.read(file + private_data as u64, 8), 0).unwrap_or(0);
+            known.push(Known { file, socket, sk: 0, inode });
+        }
+        let inodes = common(&known, |one| {
+            let bytes = memory.read(one.socket, SOCKET_BYTES);
+            let is_here = |at: &usize| u64_at(&bytes, *at) == Some(one.inode);
+            (0..SOCKET_BYTES - 7).step_by(8).filter(is_here).collect()
+        });
+        if let Some(&inode) = inodes.first() {
+            offsets.set("file", "private_data", private_data);
+            offsets.set("socket", "file", back);
+            offsets.set("socket_alloc", "vfs_inode", inode);
+            return Ok(known);
+        }
     }
-    let inodes = common(&known, |one| {
-        let bytes = memory.read(one.socket, SOCKET_BYTES);
-        (0..SOCKET_BYTES - 7)
-            .step_by(8)
-            .filter(|&at| u64_at(&bytes, at) == Some(one.inode))
-            .collect()
-    });
-    offsets.set("socket_alloc", "vfs_inode", only(inodes, "inode.i_ino")?);
-    Ok(known)
+    Err("file.private_data was not found".to_owned())
 }
 
 /// `socket.sk` leads to the addresses and ports of the connection, mirrored at its other end.
