@@ -29,6 +29,8 @@ const TRACING: u8 = 0x02;
 const CUSTOM_PAYLOAD: u8 = 0x04;
 const WARNING: u8 = 0x08;
 const KNOWN_FLAGS: u8 = 0x1f;
+/// Nobody is warned of anything in a request.
+const REQUEST_FLAGS: u8 = KNOWN_FLAGS & !WARNING;
 
 /// Set in the version of a response.
 const RESPONSE: u8 = 0x80;
@@ -126,8 +128,12 @@ pub(crate) fn may_start(direction: Direction, bytes: &[u8]) -> bool {
         Direction::ClientToServer => byte < 0x80,
         Direction::ServerToClient => true,
     };
+    let flags = match direction {
+        Direction::ClientToServer => REQUEST_FLAGS,
+        Direction::ServerToClient => KNOWN_FLAGS,
+    };
     fits(0, &|byte| is_version(byte, direction))
-        && fits(1, &|byte| byte & !KNOWN_FLAGS == 0)
+        && fits(1, &|byte| byte & !flags == 0)
         && fits(2, &stream_fits)
         && fits(4, &|byte| is_opcode(byte, direction))
         && fits(5, &|byte| byte <= 0x10)

@@ -98,7 +98,8 @@ fn request(envelope: &Envelope<'_>, cut: bool) -> Option<Probe> {
             }
             // All of it, since the options have no order.
             let name = string(&mut reader)?;
-            sure(name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_'), Probe::Certain)
+            let is_name = name.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'_');
+            sure(is_name && name.len() > 2, Probe::Certain)
         }
         envelope::QUERY | envelope::PREPARE => {
             let statement_bytes = reader.u32_be()? as usize;

@@ -197,8 +197,9 @@ pub(crate) fn plausibility(packet: &Packet<'_>) -> Option<bool> {
     name_of(command)?;
     let body_bytes = packet.body_bytes;
     match command {
-        QUERY => is_statement(query_text(rest)).then_some(true),
-        STMT_PREPARE => is_statement(rest).then_some(true),
+        // A word of three letters is none of SQL's and may be chance.
+        QUERY => is_statement(query_text(rest)).then_some(rest.len() > 3),
+        STMT_PREPARE => is_statement(rest).then_some(rest.len() > 3),
         INIT_DB | CREATE_DB | DROP_DB => {
             (body_bytes < 256 && rest.iter().all(|byte| *byte >= b' ')).then_some(false)
         }

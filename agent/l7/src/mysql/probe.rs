@@ -72,17 +72,16 @@ fn from_client(packet: &Packet<'_>, after: &[u8], cut: bool) -> Probe {
         return if known { Probe::Short } else { Probe::No };
     }
     let is_whole = packet.is_whole();
+    // Behind a command stands another command.
+    let goes_on = !matches!(packet::header(after), Some((_, 1..)));
     match command::plausibility(packet) {
+        Some(true) if is_whole && !goes_on => Probe::No,
         Some(true) if is_whole || packet.body.len() >= LONG_STATEMENT_BYTES => Probe::Certain,
         Some(true) if cut => Probe::Possible,
         Some(true) => Probe::Short,
         Some(false) if !is_whole => Probe::Short,
-        Some(false) if after.is_empty() => Probe::Possible,
-        // Behind a command without response stands another command.
-        Some(false) => match packet::header(after) {
-            Some((_, 0)) | None => Probe::Possible,
-            Some(_) => Probe::No,
-        },
+        Some(false) if goes_on => Probe::Possible,
+        Some(false) => Probe::No,
         None => Probe::No,
     }
 }

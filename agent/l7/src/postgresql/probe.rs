@@ -55,13 +55,8 @@ pub(super) fn frontend(first: &[u8], cut: bool) -> Probe {
             Some(_) => Probe::No,
             None => Probe::Short,
         },
-        b'p' | b'f' => {
-            if length < 4096 {
-                Probe::Possible
-            } else {
-                Probe::No
-            }
-        }
+        b'p' => possible_if(length < 4096 && is_secret(body, is_whole)),
+        b'f' => possible_if(length < 4096 && is_words(body, is_whole)),
         b'F' | b'd' if length >= 1 << 24 => Probe::No,
         b'F' => possible_if(is_function_call(body)),
         // Anything may be in it, so that a length that leads to another message must do.
@@ -113,6 +108,8 @@ pub(super) fn backend(first: &[u8]) -> Probe {
             let goes_on = after.is_none_or(is_backend_start);
             let is_sound = match kind {
                 b'd' => after.is_some(),
+                // A long secret (protocol 3.2) is told by what comes after it.
+                b'K' if length != 8 => after.is_some_and(|rest| rest.starts_with(b"Z")),
                 _ => body::is_sound(kind, length, body),
             };
             possible_if(goes_on && is_sound && length < 1 << 24)
@@ -208,6 +205,28 @@ fn is_tag(body: &[u8]) -> bool {
         }
         _ => false,
     }
+}
+
+/// A password or a word on failure: printable and with a NUL at its end.
+fn is_words(body: &[u8], is_whole: bool) -> bool {
+    let text = match body {
+        [text @ .., 0] if is_whole => text,
+        _ if is_whole => return false,
+        text => text,
+    };
+    text.iter().all(|byte| *byte >= b' ')
+}
+
+/// What stands in an answer to a request for authentication: a password, the name of a SASL
+/// mechanism and its first words, later words of it, a GSSAPI token.
+fn is_secret(body: &[u8], is_whole: bool) -> bool {
+    let is_mechanism = |name: &[u8]| {
+        let is_letter = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        name.len() > 3 && name.iter().all(|byte| is_letter(byte) || *byte == b'-')
+    };
+    let is_sasl = bytes::find(body, 0).is_some_and(|end| is_mechanism(&body[..end]));
+    let is_later = body.starts_with(b"c=") && body.iter().all(u8::is_ascii_graphic);
+    is_sasl || is_later || body.starts_with(&[0x60]) || is_words(body, is_whole)
 }
 
 /// `oid: u32 formats: u16 …`.
