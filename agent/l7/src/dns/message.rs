@@ -193,11 +193,12 @@ impl<'a> Message<'a> {
 }
 
 /// Whether the first name of a message is a NetBIOS name (RFC 1001 §14.1): 16 bytes, each as two
-/// letters. The name service of RFC 1002 has the form of DNS and other types.
+/// letters from A to P. The name service of RFC 1002 has the form of DNS and other types. Of a name
+/// with damage most letters are enough.
 pub(crate) fn is_netbios(bytes: &[u8]) -> bool {
     let name = bytes.get(HEADER_BYTES..).and_then(|rest| rest.strip_prefix(&[32]));
-    let letters = name.and_then(|name| name.get(..32));
-    letters.is_some_and(|letters| letters.iter().all(|letter| matches!(letter, b'A'..=b'P')))
+    let letters = name.and_then(|name| name.get(..32)).unwrap_or_default();
+    letters.iter().filter(|letter| matches!(letter, b'A'..=b'P')).count() >= 24
 }
 
 /// Whether a header may start here: an opcode and counts that occur (RFC 1035 §4.1.1). As few
