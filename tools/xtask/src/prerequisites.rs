@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 30] = [
+const NEEDS: [Need; 32] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -90,6 +90,8 @@ const NEEDS: [Need; 30] = [
     need("ethtool", "ethtool", Purpose::Test),
     need("c++", "g++", Purpose::Fuzz),
     need("tshark", "tshark", Purpose::Test),
+    need("skopeo", "skopeo", Purpose::Test),
+    need("umoci", "umoci", Purpose::Test),
 ];
 
 /// Folders with a lock file of npm, and what they are for.
