@@ -1,5 +1,6 @@
 //! The agent's configuration: each module's own part, made from the settings.
 
+mod field_policies;
 mod plugins;
 mod settings;
 
@@ -295,6 +296,7 @@ fn request_log(s: &Settings, is_replay: bool) -> Result<l7::Config> {
     config.raw.error_response_payload = bytes("error_response_payload")?;
     config.custom_fields.http = field_names(s, &key("tag_extraction.custom_fields.HTTP"))?;
     config.custom_fields.http2 = field_names(s, &key("tag_extraction.custom_fields.HTTP2"))?;
+    config.field_policies = field_policies::load(s)?;
     if s.is_set("agent.redact_credentials") || !is_replay {
         config.redact_credentials = s.flag("agent.redact_credentials")?;
     }

@@ -2,7 +2,11 @@
 //!
 //! Key names of DeepFlow's configuration stand beside the fields; the defaults are those.
 
+mod policies;
+
 use schema::L7Protocol;
+
+pub use policies::{Charset, FieldPlace, FieldPolicy, FieldRule, NativeTag, Subfield};
 
 use crate::protocol::PARSED_PROTOCOLS;
 
@@ -34,6 +38,8 @@ pub struct Config {
     pub raw: RawConfig,
     /// `tag_extraction.custom_fields`.
     pub custom_fields: CustomFieldConfig,
+    /// `tag_extraction.custom_field_policies`: of several rules for one place the first counts.
+    pub field_policies: Vec<FieldPolicy>,
     /// `agent.redact_credentials`: passwords, tokens, cookies and the like in targets and header
     /// fields are shown as `?`.
     pub redact_credentials: bool,
@@ -54,6 +60,7 @@ impl Config {
             mysql_decompress: true,
             raw: RawConfig::default(),
             custom_fields: CustomFieldConfig::default(),
+            field_policies: Vec::new(),
             redact_credentials: true,
         }
     }

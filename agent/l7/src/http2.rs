@@ -20,6 +20,7 @@ mod stream;
 use schema::L7Protocol;
 
 use crate::bytes::Reader;
+use crate::field_policy::Finder;
 use crate::http2::frame::{HEADER_BYTES, Header, PREFACE, flag, kind};
 use crate::http2::hpack::Decoder;
 use crate::http2::message::{RequestHead, ResponseHead};
@@ -366,7 +367,8 @@ impl Http2 {
                 self.read_request(direction, BlockHead { stream: promised, ..head }, block, out);
             }
             (Direction::ServerToClient, None) => {
-                let mut response = ResponseHead::default();
+                let finder = Finder::new(out.config, Self::ID, out.server_port, direction);
+                let mut response = ResponseHead::new(finder);
                 self.decode(direction, head, block, |field| response.take(out.config, field));
                 self.streams.response(head.stream, response, head.ends_stream, out);
             }
@@ -381,11 +383,13 @@ impl Http2 {
         out: &mut Pairing<'_>,
     ) {
         let has_head = self.streams.is_asked(head.stream, out);
-        let mut request = RequestHead::new(out.record());
+        let asks = Direction::ClientToServer;
+        let finder = Finder::new(out.config, Self::ID, out.server_port, asks);
+        let mut request = RequestHead::new(out.record(), finder);
         self.decode(direction, head, block, |field| request.take(out.config, field));
         if !has_head && request.is_request() {
-            let (record, content) = request.finish(out.config);
-            self.streams.request(head.stream, record, content, out);
+            let (record, content, finder) = request.finish(out.config);
+            self.streams.request(head.stream, record, content, finder, out);
         }
         if head.ends_stream {
             self.streams.end(head.stream, direction, out);

@@ -9,9 +9,11 @@ use schema::Text;
 
 use crate::bytes;
 use crate::config::Config;
+use crate::field_policy::{self, Finder};
 use crate::genai::{AnswerReader, Call, RequestReader};
 use crate::grpc::Outcome;
 use crate::grpc_web::GrpcWeb;
+use crate::http_coding::Decoder;
 use crate::http_content::{Content, Kind};
 use crate::record::Record;
 use crate::session::Response;
@@ -26,6 +28,12 @@ pub(crate) struct Body {
     start: Vec<u8>,
     /// How many of them are wanted. unit byte
     wanted_bytes: usize,
+    /// How many of them a record may show. unit byte
+    shown_bytes: usize,
+    /// Takes the coding off, where the start is wanted of a body that has one.
+    decoder: Option<Decoder>,
+    /// Looks for fields of the configuration in the start.
+    finder: Option<Box<Finder>>,
     scan: Scan,
 }
 
@@ -52,7 +60,7 @@ impl Body {
             return Self { scan, ..Self::default() };
         }
         let wanted_bytes = if content.is_encoded() { 0 } else { config.raw.error_request_payload };
-        Self { wanted_bytes, ..Self::default() }
+        Self { wanted_bytes, shown_bytes: wanted_bytes, ..Self::default() }
     }
 
     /// Of a response with such a head. `asked`: the request, as far as it is known.
@@ -74,12 +82,38 @@ impl Body {
             },
             _ => Scan::Nothing,
         };
-        Self { wanted_bytes, scan, ..Self::default() }
+        Self { wanted_bytes, shown_bytes: wanted_bytes, scan, ..Self::default() }
+    }
+
+    /// The same, in which fields of the configuration are looked for.
+    pub fn with_fields(
+        mut self,
+        config: &Config,
+        content: Content,
+        finder: Option<Box<Finder>>,
+    ) -> Self {
+        if finder.as_ref().is_some_and(|finder| finder.wants_body(config)) {
+            self.decoder = Decoder::new(content.coding);
+            if self.decoder.is_some() || !content.is_encoded() {
+                self.wanted_bytes = self.wanted_bytes.max(field_policy::BODY_BYTES);
+            }
+        }
+        self.finder = finder;
+        self
+    }
+
+    /// Adds what was found in the trailers.
+    pub fn add_fields(&mut self, trailers: Finder) {
+        if let Some(finder) = &mut self.finder {
+            finder.merge(trailers);
+        }
     }
 
     /// Whether nothing more of it is wanted.
     pub fn is_idle(&self) -> bool {
-        self.start.len() >= self.wanted_bytes
+        let is_full = self.start.len() >= self.wanted_bytes
+            || self.decoder.as_ref().is_some_and(Decoder::is_over);
+        is_full
             && match &self.scan {
                 Scan::Nothing => true,
                 Scan::GrpcWeb(messages) => messages.is_done(),
@@ -90,9 +124,14 @@ impl Body {
 
     /// Takes the next bytes, seen at that time.
     pub fn take(&mut self, bytes: &[u8], time_ns: u64) {
-        let room = self.wanted_bytes.saturating_sub(self.start.len());
-        if room > 0 {
-            self.start.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let (start, wanted_bytes) = (&mut self.start, self.wanted_bytes);
+        let mut keep = |bytes: &[u8]| {
+            let room = wanted_bytes.saturating_sub(start.len());
+            start.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        };
+        match &mut self.decoder {
+            Some(decoder) => decoder.take(bytes, keep),
+            None => keep(bytes),
         }
         match &mut self.scan {
             Scan::Nothing => {}
@@ -120,14 +159,17 @@ impl Body {
             Scan::Answer(reader) => reader.held_bytes(),
             Scan::Nothing | Scan::GrpcWeb(_) => 0,
         };
-        self.start.capacity() + scan
+        self.start.capacity() + scan + self.decoder.as_ref().map_or(0, Decoder::held_bytes)
     }
 
     /// Writes what was found in a request's body.
-    pub fn conclude_request(self, record: &mut Record) {
-        if !self.start.is_empty() {
-            let text = bytes::text(&self.start, self.start.len());
+    pub fn conclude_request(self, config: &Config, record: &mut Record) {
+        if let Some(text) = self.shown() {
             record.attributes.push((REQUEST_PAYLOAD, text));
+        }
+        if let Some(mut finder) = self.finder {
+            finder.body(config, &self.start);
+            finder.apply_request(config, record);
         }
         if let Scan::Asked(reader) = self.scan {
             reader.conclude(record);
@@ -138,20 +180,32 @@ impl Body {
     pub fn conclude_response(
         self,
         config: &Config,
-        asked: Option<&Record>,
+        asked: Option<&mut Record>,
         response: &mut Response,
     ) -> Outcome {
-        if !self.start.is_empty() {
-            response.result = bytes::text(&self.start, self.start.len());
+        if let Some(text) = self.shown() {
+            response.result = text;
         }
-        match self.scan {
+        let mut asked = asked;
+        let outcome = match self.scan {
             Scan::Nothing | Scan::Asked(_) => Outcome::default(),
             Scan::Answer(reader) => {
-                reader.conclude(asked, response);
+                reader.conclude(asked.as_deref(), response);
                 Outcome::default()
             }
             Scan::GrpcWeb(messages) => messages.outcome(config.limits.text_bytes),
+        };
+        if let Some(mut finder) = self.finder {
+            finder.body(config, &self.start);
+            finder.apply_response(config, asked.take(), response);
         }
+        outcome
+    }
+
+    /// What a record may show of the start.
+    fn shown(&self) -> Option<Text> {
+        let shown = &self.start[..self.start.len().min(self.shown_bytes)];
+        (!shown.is_empty()).then(|| bytes::text(shown, shown.len()))
     }
 }
 

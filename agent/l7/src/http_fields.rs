@@ -9,6 +9,7 @@ use schema::{L7Protocol, Text};
 use crate::bytes;
 use crate::config::Config;
 use crate::credentials::{self, Hidden};
+use crate::field_policy::Finder;
 use crate::grpc::{self, Outcome};
 use crate::http_content::Content;
 use crate::record::Record;
@@ -32,11 +33,18 @@ pub(crate) struct RequestFields {
     header: HeaderText,
     /// What the body holds.
     pub content: Content,
+    /// Looks for fields of the configuration.
+    pub finder: Option<Box<Finder>>,
     /// It is a call of Dubbo's Triple, to this version of its service.
     triple: Option<Text>,
 }
 
 impl RequestFields {
+    /// With what looks for fields of the configuration.
+    pub fn new(finder: Option<Box<Finder>>) -> Self {
+        Self { finder, ..Self::default() }
+    }
+
     /// Takes one field. `custom`: names of those that become attributes.
     pub fn take(
         &mut self,
@@ -66,6 +74,9 @@ impl RequestFields {
         }
         if !custom.is_empty() {
             record.attributes.extend(custom_field(config, custom, name, value));
+        }
+        if let Some(finder) = &mut self.finder {
+            finder.header(config, name, value);
         }
     }
 
@@ -127,11 +138,18 @@ pub(crate) struct ResponseFields {
     header: HeaderText,
     /// What the body holds.
     pub content: Content,
+    /// Looks for fields of the configuration.
+    pub finder: Option<Box<Finder>>,
     /// How a call of gRPC ended.
     pub outcome: Outcome,
 }
 
 impl ResponseFields {
+    /// With what looks for fields of the configuration.
+    pub fn new(finder: Option<Box<Finder>>) -> Self {
+        Self { finder, ..Self::default() }
+    }
+
     /// Takes one field. `custom`: names of those that become attributes.
     pub fn take(&mut self, config: &Config, custom: &[String], name: &[u8], value: &[u8]) {
         self.header.add(config, config.raw.error_response_header, name, value);
@@ -140,6 +158,9 @@ impl ResponseFields {
         trace::offer_request_id(&mut self.x_request_id, &config.trace, name, value);
         if !custom.is_empty() {
             self.attributes.extend(custom_field(config, custom, name, value));
+        }
+        if let Some(finder) = &mut self.finder {
+            finder.header(config, name, value);
         }
     }
 

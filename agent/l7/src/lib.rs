@@ -17,6 +17,7 @@ mod config;
 mod conversation;
 mod credentials;
 mod endpoint;
+mod field_policy;
 mod genai;
 mod grpc;
 mod grpc_web;
@@ -77,8 +78,9 @@ mod tls;
 mod zmtp;
 
 pub use config::{
-    Config, CustomFieldConfig, EndpointRule, HttpEndpointConfig, InferenceConfig, LimitConfig,
-    ProtocolSet, RawConfig, TraceConfig, WindowConfig,
+    Charset, Config, CustomFieldConfig, EndpointRule, FieldPlace, FieldPolicy, FieldRule,
+    HttpEndpointConfig, InferenceConfig, LimitConfig, NativeTag, ProtocolSet, RawConfig, Subfield,
+    TraceConfig, WindowConfig,
 };
 pub use conversation::Conversation;
 pub use plugin::{

@@ -6,6 +6,8 @@
 #[expect(dead_code, reason = "only segments are needed")]
 #[path = "l7/pcap.rs"]
 mod pcap;
+#[path = "l7/policies.rs"]
+mod policies;
 #[expect(dead_code, reason = "only scripts are read")]
 #[path = "l7/script.rs"]
 mod script;

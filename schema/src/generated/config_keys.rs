@@ -970,7 +970,7 @@ pub const KEYS: &[Key] = &[
         path: "processors.request_log.tag_extraction.custom_field_policies",
         default: "[]",
         restart: false,
-        used: false,
+        used: true,
     },
     Key {
         path: "processors.request_log.tag_extraction.obfuscate_protocols",

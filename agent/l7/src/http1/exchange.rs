@@ -8,6 +8,7 @@ use schema::{L7Protocol, Text};
 use crate::bytes;
 use crate::credentials::{self, Hidden};
 use crate::endpoint;
+use crate::field_policy::Finder;
 use crate::grpc::Outcome;
 use crate::http_body::{self, Body};
 use crate::http_content::Content;
@@ -65,12 +66,21 @@ impl Http1 {
         let path = path_of(record.request_resource.as_bytes());
         record.endpoint = endpoint::of_path(&out.config.http_endpoint, path, limit.min(256));
         record.request_bytes = head.content_bytes.map(as_length);
-        let mut fields = RequestFields::default();
+        let config = out.config;
+        let mut finder = Finder::new(config, Self::ID, out.server_port, Direction::ClientToServer);
+        if let Some(finder) = &mut finder {
+            finder.target(config, target);
+        }
+        let mut fields = RequestFields::new(finder);
         for (name, value) in head.headers() {
             fields.take(out.config, &out.config.custom_fields.http, &mut record, name, value);
         }
         let content = fields.content.bounded(out.has_room);
-        fields.fill(out.config, &mut record);
+        let mut finder = fields.finder.take();
+        fields.fill(config, &mut record);
+        if let Some(finder) = &mut finder {
+            finder.apply_request(config, &mut record);
+        }
         let tag = match method {
             b"HEAD" => tag::HEAD,
             b"CONNECT" => tag::CONNECT,
@@ -85,7 +95,7 @@ impl Http1 {
             true => Expects::Answer,
             false => Expects::Nothing,
         };
-        let body = Body::of_request(out.config, content, &record);
+        let body = Body::of_request(config, content, &record).with_fields(config, content, finder);
         out.request(Key::Order, record, tag);
         self.start_body(Direction::ClientToServer, framing, body, out);
     }
@@ -127,19 +137,23 @@ impl Http1 {
         if is_error {
             response.exception = bytes::text(reason, REASON_BYTES);
         }
-        let mut fields = ResponseFields::default();
+        let config = out.config;
+        let finder = Finder::new(config, Self::ID, out.server_port, Direction::ServerToClient);
+        let mut fields = ResponseFields::new(finder);
         for (name, value) in head.headers() {
             fields.take(out.config, &out.config.custom_fields.http, name, value);
         }
         let (content, outcome) = (fields.content, std::mem::take(&mut fields.outcome));
-        fields.fill(out.config, is_error, &mut response);
+        let finder = fields.finder.take();
+        fields.fill(config, is_error, &mut response);
         let body = match has_body(framing) {
             true => {
-                let (config, content) = (out.config, content.bounded(out.has_room));
+                let content = content.bounded(out.has_room);
                 Body::of_response(config, content, is_error, out.expected().map(|asked| &*asked))
             }
             false => Body::default(),
         };
+        let body = body.with_fields(config, content.bounded(out.has_room), finder);
         self.open = Some(Box::new(Open { response, outcome, content }));
         self.start_body(Direction::ServerToClient, framing, body, out);
         if code == 101 && !self.is_opaque || is_tunnel {
@@ -180,8 +194,9 @@ impl Http1 {
         match direction {
             Direction::ClientToServer => {
                 let body = std::mem::take(&mut self.sides[0].body);
+                let config = out.config;
                 if let Some(record) = out.latest() {
-                    body.conclude_request(record);
+                    body.conclude_request(config, record);
                 }
             }
             Direction::ServerToClient => self.finish(out),
@@ -224,7 +239,7 @@ impl Http1 {
         }
         let config = out.config;
         let body = std::mem::take(&mut self.sides[1].body);
-        let asked = out.expected().map(|asked| &*asked);
+        let asked = out.expected();
         outcome.merge(body.conclude_response(config, asked, &mut response));
         let is_grpc = content.is_grpc()
             || outcome.status.is_some()

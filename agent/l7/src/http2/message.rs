@@ -10,6 +10,7 @@ use crate::bytes;
 use crate::config::Config;
 use crate::credentials::{self, Hidden};
 use crate::endpoint;
+use crate::field_policy::Finder;
 use crate::grpc;
 use crate::http_content::Content;
 use crate::http_fields::{RequestFields, ResponseFields};
@@ -35,10 +36,10 @@ pub(crate) struct RequestHead {
 const PSEUDO_FIELDS: usize = 4;
 
 impl RequestHead {
-    pub fn new(record: Box<Record>) -> Self {
+    pub fn new(record: Box<Record>, finder: Option<Box<Finder>>) -> Self {
         Self {
             record,
-            fields: RequestFields::default(),
+            fields: RequestFields::new(finder),
             count: 0,
             has_path: false,
             has_unknown: false,
@@ -81,6 +82,9 @@ impl RequestHead {
 
     fn path(&mut self, config: &Config, value: &[u8]) {
         self.has_path = true;
+        if let Some(finder) = &mut self.fields.finder {
+            finder.target(config, value);
+        }
         let hidden = Hidden::of(config, L7Protocol::Http2);
         self.record.request_resource = credentials::target(value, hidden, config.limits.text_bytes);
     }
@@ -90,15 +94,19 @@ impl RequestHead {
         self.has_path || self.has_unknown || !self.record.request_type.is_empty()
     }
 
-    /// Completes the record; what its body holds.
-    pub fn finish(mut self, config: &Config) -> (Box<Record>, Content) {
+    /// Completes the record; what its body holds, and what looks for fields in it.
+    pub fn finish(mut self, config: &Config) -> (Box<Record>, Content, Option<Box<Finder>>) {
         let record = &mut *self.record;
         record.version = Text::const_new("2");
         let content = self.fields.content;
         let path = record.request_resource.as_bytes();
         record.endpoint = endpoint::of_path(&config.http_endpoint, path, config.limits.text_bytes);
+        let mut finder = self.fields.finder.take();
         self.fields.fill(config, record);
-        (self.record, content)
+        if let Some(finder) = &mut finder {
+            finder.apply_request(config, record);
+        }
+        (self.record, content, finder)
     }
 }
 
@@ -131,6 +139,12 @@ pub(crate) struct ResponseHead {
 }
 
 impl ResponseHead {
+    /// In which fields of the configuration are looked for.
+    pub fn new(finder: Option<Box<Finder>>) -> Self {
+        let fields = ResponseFields::new(finder);
+        Self { fields, ..Self::default() }
+    }
+
     /// Takes one field.
     pub fn take(&mut self, config: &Config, field: Field<'_>) {
         self.count += 1;

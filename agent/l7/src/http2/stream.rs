@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schema::{L7Protocol, ResponseStatus, Text};
 
+use crate::field_policy::Finder;
 use crate::grpc;
 use crate::http_body::{self, Body};
 use crate::http_content::Content;
@@ -76,12 +77,14 @@ impl Streams {
         id: u32,
         mut record: Box<Record>,
         content: Content,
+        finder: Option<Box<Finder>>,
         out: &mut Pairing<'_>,
     ) {
         record.request_id = Some(id.into());
         let (opened_ns, is_grpc) = (record.start_ns, content.is_grpc());
         let content = content.bounded(out.has_room);
-        let body = Body::of_request(out.config, content, &record);
+        let config = out.config;
+        let body = Body::of_request(config, content, &record).with_fields(config, content, finder);
         out.request(Key::Id(id.into()), record, 0);
         if out.waiting(id.into()).is_some() {
             let stream = self.stream(id, opened_ns, out);
@@ -96,7 +99,7 @@ impl Streams {
     }
 
     /// A response's head, or its trailers.
-    pub fn response(&mut self, id: u32, head: ResponseHead, ends: bool, out: &mut Pairing<'_>) {
+    pub fn response(&mut self, id: u32, mut head: ResponseHead, ends: bool, out: &mut Pairing<'_>) {
         if head.code.is_some_and(|code| (100..200).contains(&code)) && !ends {
             return;
         }
@@ -122,8 +125,12 @@ impl Streams {
             let is_error = head.code.is_some_and(|code| code >= 400);
             let content = stream.content.bounded(out.has_room);
             let asked = out.waiting(id.into()).map(|asked| &*asked);
-            let body = Body::of_response(config, content, is_error, asked);
+            let finder = head.fields.finder.take();
+            let body = Body::of_response(config, content, is_error, asked)
+                .with_fields(config, content, finder);
             self.set_body(id, SERVER, body);
+        } else if let Some(finder) = head.fields.finder.take() {
+            stream.bodies[SERVER].add_fields(*finder);
         }
         let stream = self.stream(id, now_ns, out);
         stream.fields.merge(head.fields);
@@ -173,9 +180,9 @@ impl Streams {
         match direction {
             Direction::ServerToClient => self.finish(id, out),
             Direction::ClientToServer => {
-                let body = self.set_body(id, CLIENT, Body::default());
+                let (body, config) = (self.set_body(id, CLIENT, Body::default()), out.config);
                 if let Some(record) = out.waiting(id.into()) {
-                    body.conclude_request(record);
+                    body.conclude_request(config, record);
                 }
                 if let Some(stream) = self.open.get(&id) {
                     self.fill_request(stream, id, out);
@@ -342,11 +349,11 @@ impl Streams {
         }
         let mut outcome = std::mem::take(&mut stream.fields.outcome);
         let [request_body, response_body] = stream.bodies;
-        if let Some(record) = out.waiting(id.into()) {
-            request_body.conclude_request(record);
-        }
         let config = out.config;
-        let asked = out.waiting(id.into()).map(|asked| &*asked);
+        if let Some(record) = out.waiting(id.into()) {
+            request_body.conclude_request(config, record);
+        }
+        let asked = out.waiting(id.into());
         outcome.merge(response_body.conclude_response(config, asked, &mut response));
         if stream.is_grpc {
             outcome.conclude(&mut response);

@@ -30,7 +30,7 @@ pub fn input(folder: &Path) -> Script {
 
 /// What a case must yield: its records, then how many stats of which kind.
 pub fn outcome_text(script: &Script) -> String {
-    let outcome = driver::run(&script.segments, script.setting.config());
+    let outcome = driver::run(&script.segments, script.config());
     assert_eq!(outcome.left, (0, 0), "memory left");
     let mut text: String =
         outcome.records.iter().map(|record| script::line(record) + "\n").collect();

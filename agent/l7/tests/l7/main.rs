@@ -8,5 +8,6 @@ mod misread;
 mod noise;
 mod pcap;
 mod peer;
+mod policies;
 mod properties;
 mod script;

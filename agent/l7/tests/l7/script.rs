@@ -1,7 +1,7 @@
 //! Conversations and records as text, for the case folders of `testdata/`.
 //!
 //! ```text
-//! case   := "tcp" | "udp" | "icmp"  server-port  ["middle"]  ["live" | "fields"]
+//! case   := "tcp" | "udp" | "icmp"  server-port  ["middle"]  ["live" | "fields"]  ["policies"]
 //! line   := "@" µs  (">" | "<")  token…  ["cut=" bytes]        one segment
 //!         | "@" µs  (">" | "<")  "gap=" bytes                  bytes never seen
 //! token  := "text with \r \n \t \0 \\ \" \xNN" | hex digits | token "*" times
@@ -13,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use l7::{Config, Record};
 
 use super::pcap::Captured;
+use super::policies;
 
 /// A conversation as a case writes it.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Script {
     pub has_gaps: bool,
     /// What the case is run with.
     pub setting: Setting,
+    /// Fields are taken out of messages.
+    pub has_policies: bool,
 }
 
 /// A configuration that a case asks for.
@@ -104,7 +107,17 @@ impl Script {
                 segments.push(segment);
             }
         }
-        Self { segments, has_gaps, setting }
+        let has_policies = options.contains(&"policies");
+        Self { segments, has_gaps, setting, has_policies }
+    }
+
+    /// The configuration that it is run with.
+    pub fn config(&self) -> Config {
+        let mut config = self.setting.config();
+        if self.has_policies {
+            config.field_policies = policies::all();
+        }
+        config
     }
 }
 
