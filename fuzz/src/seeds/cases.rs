@@ -3,6 +3,8 @@
 #[path = "../../../agent/l7/tests/l7/pcap.rs"]
 #[expect(dead_code, reason = "only the type of a segment is used here")]
 mod pcap;
+#[path = "../../../agent/l7/tests/l7/policies.rs"]
+mod policies;
 #[path = "../../../agent/l7/tests/l7/script.rs"]
 #[expect(dead_code, reason = "records are not printed here")]
 mod script;
