@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn the_limit_of_ranges() {
         let (mut exact, mut defined) = (Exact::default(), Defined::default());
-        for n in 0..17 {
+        for n in 0..=RANGES as u32 {
             exact.insert(100 + n * 100, 10);
             defined.insert(100 + n * 100, 10);
         }
