@@ -16,7 +16,7 @@ import { startMock } from "./mock.mjs";
 /** @typedef {import("playwright-core").Page} Page */
 
 const BROWSER = process.env.BROWSER || "/usr/bin/chromium";
-const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const PATIENCE_MS = 30000;
 /** Rows that are older than this are all stored, on a busy machine too. */
 const SETTLES_SECONDS = 15;
@@ -41,11 +41,12 @@ async function main() {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "dark", acceptDownloads: true });
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
+    page.on("crash", () => complaints.push("the page crashed"));
     watch(page, url);
     const steps = { overview, requests, details, flows, map, agents, emptiness, outage, lightTheme };
     for (const [name, step] of Object.entries(steps)) {
       const began = Date.now();
-      await step(page, url);
+      await step(page, url).catch((error) => told(page, name, error));
       console.log(`ok ${name} (${Date.now() - began} ms)`);
     }
     assert.deepEqual(complaints, [], "the browser complained");
@@ -72,6 +73,25 @@ function watch(page, url) {
   });
 }
 
+/**
+ * Says what the page showed when a step failed, then fails.
+ * @param {Page} page
+ * @param {string} step
+ * @param {unknown} error
+ * @returns {Promise<never>}
+ */
+async function told(page, step, error) {
+  const shown = await page.evaluate(() => ({
+    address: location.href,
+    hidden: document.hidden,
+    banner: document.querySelector("[role=alert]")?.textContent,
+    text: document.querySelector("main")?.innerText.slice(0, 600),
+  })).catch((reason) => `the page does not answer: ${reason}`);
+  console.error(`${step} failed; the page shows`, shown, "the browser complained of", complaints);
+  await shot(page, `${step}-failed`).catch(() => undefined);
+  throw error;
+}
+
 /** @param {Page} page @param {string} url */
 async function overview(page, url) {
   await page.goto(url);
@@ -87,14 +107,14 @@ async function overview(page, url) {
   const once = await numberOf(page, ".tile >> nth=0 >> .value");
   await page.getByLabel("Seen at").selectOption("all");
   // With one source of data only, all points together are that one.
-  await page.waitForFunction((least) => location.hash.includes("point=all") && Number(document.querySelector(".tile .value")?.textContent?.replaceAll(",", "")) >= least, once);
+  await until(page, (least) => location.hash.includes("point=all") && Number(document.querySelector(".tile .value")?.textContent?.replaceAll(",", "")) >= least, once);
   await page.getByLabel("Seen at").selectOption("once");
   await page.getByRole("button", { name: "by protocol" }).click();
   await page.locator("button[aria-pressed='true']").getByText("by protocol").waitFor();
   for (const order of ["most errors", "slowest", "busiest"]) await page.getByRole("button", { name: order }).click();
   // Before other ranges: on a slow machine the chart may still show the one before.
   await drag(page);
-  await page.waitForFunction(() => /range=\d+-\d+/.test(decodeURIComponent(location.hash)));
+  await until(page, () => /range=\d+-\d+/.test(decodeURIComponent(location.hash)));
   for (const range of ["5m", "1h", "6h", "24h", "15m"]) {
     await page.getByLabel("Time range").selectOption(range);
     await rowsOf(page, "Services");
@@ -102,14 +122,14 @@ async function overview(page, url) {
   await page.getByLabel("Time range").selectOption("15m");
   await page.getByLabel("Time range").selectOption("custom");
   await page.getByRole("button", { name: "Apply" }).click();
-  await page.waitForFunction(() => /range=\d+-\d+/.test(location.hash));
+  await until(page, () => /range=\d+-\d+/.test(location.hash));
   await rowsOf(page, "Services");
   await page.getByLabel("Time range").selectOption("15m");
   await page.getByRole("button", { name: "Live" }).click();
   await page.getByRole("button", { name: "Paused" }).waitFor();
   await page.getByRole("button", { name: "Paused" }).click();
   await page.getByRole("table", { name: "Services" }).locator("tbody tr").first().click();
-  await page.waitForFunction(() => location.hash.startsWith("#/requests") && location.hash.includes("server="));
+  await until(page, () => location.hash.startsWith("#/requests") && location.hash.includes("server="));
   await rowsOf(page, "Request log");
 }
 
@@ -120,7 +140,7 @@ async function requests(page, url) {
   await shot(page, "requests");
   const protocol = (await page.getByRole("table", { name: "Request log" }).locator("tbody tr td:nth-child(3)").first().textContent()) ?? "";
   await page.getByLabel("Protocol").selectOption({ label: protocol });
-  await page.waitForFunction((name) => [...document.querySelectorAll("table[aria-label='Request log'] tbody tr td:nth-child(3)")].every((cell) => cell.textContent === name), protocol);
+  await until(page, (name) => [...document.querySelectorAll("table[aria-label='Request log'] tbody tr td:nth-child(3)")].every((cell) => cell.textContent === name), protocol);
   await page.getByLabel("Protocol").selectOption("");
   await page.getByLabel("Port").fill("eighty");
   await page.locator(".problem:not(.hidden)").waitFor();
@@ -233,7 +253,7 @@ async function map(page, url) {
   await rowsOf(page, "Requests of the selection");
   await shot(page, "map-selection");
   await page.getByRole("button", { name: "Open in the request log" }).click();
-  await page.waitForFunction(() => location.hash.startsWith("#/requests") && location.hash.includes("client="));
+  await until(page, () => location.hash.startsWith("#/requests") && location.hash.includes("client="));
   await rowsOf(page, "Request log");
   await page.goBack();
   await page.locator(".node").last().click();
@@ -252,7 +272,7 @@ async function agents(page, url) {
   await page.getByRole("region", { name: "Losses by reason" }).locator("tbody tr, .empty").first().waitFor();
   await rowsOf(page, "All counters of the agent");
   await page.getByRole("table", { name: "Agents" }).locator("tbody tr").first().click();
-  await page.waitForFunction(() => location.hash.includes("agent="));
+  await until(page, () => location.hash.includes("agent="));
   await page.waitForTimeout(500);
   await shot(page, "agents");
 }
@@ -300,6 +320,18 @@ async function lightTheme(page, url) {
 async function visit(page, address) {
   await page.goto("about:blank");
   await page.goto(address);
+}
+
+/**
+ * Waits until something holds in the page. Asks by the clock: frames can stand still for long where
+ * a headless browser draws in software on a busy machine.
+ * @template Argument
+ * @param {Page} page
+ * @param {(argument: Argument) => boolean} holds
+ * @param {Argument} [argument]
+ */
+async function until(page, holds, argument) {
+  await page.waitForFunction(/** @type {any} */ (holds), argument, { polling: 100 });
 }
 
 /**
