@@ -2,7 +2,6 @@
 //! coverage by `cargo xtask fuzz`.
 
 #![no_main]
-#![expect(unsafe_code, reason = "libFuzzer calls functions by C names")]
 
 use std::sync::OnceLock;
 

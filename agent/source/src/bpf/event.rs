@@ -422,9 +422,13 @@ impl<'a> Fields<'a> {
 
     fn data(self, caller: Caller) -> Option<Data<'a>> {
         let flags = self.u8(abi::event::FLAGS)?;
-        let payload_bytes = self.u32(abi::data::PAYLOAD_BYTES)? as usize;
+        let payload_bytes = self.u32(abi::data::PAYLOAD_BYTES)?;
         let offset_bytes = self.u32(abi::data::OFFSET_BYTES)?;
+        let message_bytes = self.u32(abi::data::MESSAGE_BYTES)?;
         let seq = self.u32(abi::data::TCP_SEQ)?.wrapping_add(offset_bytes);
+        if message_bytes.checked_sub(offset_bytes)? < payload_bytes {
+            return None;
+        }
         Some(Data {
             caller,
             tuple: self.tuple(abi::data::TUPLE)?,
@@ -439,11 +443,11 @@ impl<'a> Fields<'a> {
                 abi::direction::EGRESS => Direction::Egress,
                 _ => return None,
             },
-            message_bytes: self.u32(abi::data::MESSAGE_BYTES)?,
+            message_bytes,
             offset_bytes,
             last: flags & abi::flag::LAST != 0,
             unreadable: flags & abi::flag::UNREADABLE != 0,
-            payload: self.0.get(abi::data::BYTES..)?.get(..payload_bytes)?,
+            payload: self.0.get(abi::data::BYTES..)?.get(..payload_bytes as usize)?,
         })
     }
 

@@ -67,6 +67,15 @@ fn a_part_stands_for_its_own_bytes() {
 }
 
 #[test]
+fn a_payload_lies_within_its_message() {
+    let mut record = data_record(b"abc");
+    record[abi::data::MESSAGE_BYTES..][..4].copy_from_slice(&4u32.to_ne_bytes());
+    assert!(Event::decode(&record, 0).is_none(), "2 bytes before it and 3 of it are more than 4");
+    record[abi::data::MESSAGE_BYTES..][..4].copy_from_slice(&5u32.to_ne_bytes());
+    assert!(matches!(Event::decode(&record, 0), Some(Event::Data(data)) if data.wire_bytes() == 3));
+}
+
+#[test]
 fn mapped_ipv4_is_given_as_ipv4() {
     let mut record = data_record(b"");
     let tuple = abi::data::TUPLE;
