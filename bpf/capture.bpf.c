@@ -13,6 +13,7 @@
 #include "abi/event.h"
 #include "process/life.bpf.h"
 #include "socket/syscall.bpf.h"
+#include "tls/hooks.bpf.h"
 
 char gpl[] SEC("license") = "GPL";
 

@@ -47,6 +47,8 @@ enum df_hook {
 	DF_HOOK_EXEC = 15,
 	DF_HOOK_EXIT = 16,
 	DF_HOOK_FORK = 17,
+	DF_HOOK_TLS_READ = 18,  /* plaintext that a TLS library gave to the process */
+	DF_HOOK_TLS_WRITE = 19, /* plaintext that the process gave to a TLS library */
 };
 
 enum df_direction {
@@ -100,7 +102,8 @@ struct df_data {
 	df_u64 trace_id;     /* links a request received to the requests it causes; 0: none */
 	df_u64 coroutine_id; /* 0: not known */
 	df_u32 cap_seq;      /* data calls on this socket so far, from 1 */
-	df_u32 tcp_seq;      /* sequence number of the first byte of the call or message */
+	df_u32 tcp_seq;      /* sequence number of the first byte of the call or message; of a
+				TLS call: of the first byte that it could move encrypted */
 	df_u32 message_bytes; /* length of the call's result or of the message */
 	df_u32 offset_bytes; /* place of this record's payload in the message */
 	df_u32 payload_bytes; /* bytes that follow this struct */

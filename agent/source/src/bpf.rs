@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use aya::Ebpf;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 
+use crate::tls;
+
 pub mod abi;
 mod config;
 pub mod event;
@@ -34,6 +36,7 @@ pub use event::{
     Comm, Data, Direction, Event, Hook, ProcessChange, ProcessEvent, SocketChange, SocketEvent,
     SocketRole, Transport, Tuple,
 };
+pub(crate) use hooks::refusal;
 pub use hooks::{HookReport, Mechanism};
 pub use reorder::Reorder;
 pub use requirements::{Requirement, requirements};
@@ -62,6 +65,12 @@ impl Tier {
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
 /// Records taken from the ring before what is due is given out.
 const RECORDS_PER_ROUND: usize = 4096;
+
+/// `enum tls_count` of bpf/maps/tls.bpf.h.
+const TLS_TOLD: u32 = 0;
+const TLS_NO_SOCKET: u32 = 1;
+const TLS_UNSURE: u32 = 2;
+const TLS_BUSY: u32 = 3;
 
 /// Why BPF capture cannot run at all. What fails of single hooks is in their reports.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +103,10 @@ pub struct BpfCounters {
     pub payload_unreadable: u64,
     /// Calls not traced because a map was full (`MapFull`).
     pub map_full: u64,
+    /// Calls of TLS libraries whose plaintext was told.
+    pub tls_calls: u64,
+    /// Such calls not told, since no socket was certain.
+    pub tls_without_socket: u64,
     /// Records of a layout this agent does not know (`EventMalformed`).
     pub malformed: u64,
     /// Events given out after one with a later stamp; not a loss.
@@ -113,6 +126,8 @@ pub struct BpfSource {
     wakeup: sys::WakeupWait,
     ring: Reader,
     drops: PerCpuArray<MapData, u64>,
+    tls_counts: PerCpuArray<MapData, u64>,
+    tls: Option<Result<tls::Programs, String>>,
     excluded: HashMap<MapData, u32, u8>,
     excluded_epochs: Array<MapData, u32>,
     reorder: Reorder,
@@ -204,6 +219,10 @@ impl BpfSource {
             ring_full: count(schema::Drop::RingFull)?,
             payload_unreadable: count(schema::Drop::PayloadUnreadable)?,
             map_full: count(schema::Drop::MapFull)?,
+            tls_calls: self.tls_count(TLS_TOLD)?,
+            tls_without_socket: self.tls_count(TLS_NO_SOCKET)?
+                + self.tls_count(TLS_UNSURE)?
+                + self.tls_count(TLS_BUSY)?,
             late: self.reorder.late(),
             ..self.counters
         })
@@ -221,6 +240,11 @@ impl BpfSource {
             Ok(()) | Err(MapError::KeyNotFound) => self.renew_excluded(),
             Err(error) => Err(map_error("including a process")(error)),
         }
+    }
+
+    /// The programs of TLS libraries, once; `None` where they were not asked for, or were taken.
+    pub fn take_tls(&mut self) -> Option<Result<tls::Programs, String>> {
+        self.tls.take()
     }
 
     /// Which objects were loaded.
@@ -244,6 +268,11 @@ impl BpfSource {
     /// Hooks end at once; what is in the ring can still be drained.
     pub fn detach(&mut self) {
         self.attachments.clear();
+    }
+
+    fn tls_count(&self, which: u32) -> Result<u64, BpfError> {
+        let values = self.tls_counts.get(&which, 0).map_err(map_error("counters"))?;
+        Ok(values.iter().sum())
     }
 
     /// Threads look themselves up again in `excluded`.

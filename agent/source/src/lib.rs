@@ -6,3 +6,4 @@
 pub mod bpf;
 pub mod packet;
 pub mod replay;
+pub mod tls;

@@ -424,7 +424,7 @@ pub const KEYS: &[Key] = &[
         path: "inputs.ebpf.socket.uprobe.tls.enabled",
         default: "false",
         restart: true,
-        used: false,
+        used: true,
     },
     Key { path: "inputs.ebpf.socket.kprobe.disabled", default: "false", restart: true, used: true },
     Key {

@@ -58,6 +58,34 @@ pub const AGENT_SESSIONS_PENDING: Metric = Metric {
     unit: "request",
     doc: "Requests waiting for a response.",
 };
+/// TLS connections of this host's processes that were seen and whose plaintext is not read.
+pub const AGENT_TLS_CONNECTIONS_NOT_DECODED: Metric = Metric {
+    name: "agent_tls_connections_not_decoded",
+    kind: "gauge",
+    unit: "connection",
+    doc: "TLS connections of this host's processes that were seen and whose plaintext is not read.",
+};
+/// Calls of TLS libraries whose plaintext was read.
+pub const AGENT_TLS_CALLS_TOTAL: Metric = Metric {
+    name: "agent_tls_calls_total",
+    kind: "counter",
+    unit: "call",
+    doc: "Calls of TLS libraries whose plaintext was read.",
+};
+/// Calls of TLS libraries not read, since no socket was certain (memory BIO and the like).
+pub const AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL: Metric = Metric {
+    name: "agent_tls_calls_without_socket_total",
+    kind: "counter",
+    unit: "call",
+    doc: "Calls of TLS libraries not read, since no socket was certain (memory BIO and the like).",
+};
+/// Libraries and programs whose TLS functions are hooked.
+pub const AGENT_TLS_LIBRARIES: Metric = Metric {
+    name: "agent_tls_libraries",
+    kind: "gauge",
+    unit: "file",
+    doc: "Libraries and programs whose TLS functions are hooked.",
+};
 /// Rows handed to export, per table.
 pub const AGENT_ROWS_OBSERVED_TOTAL: Metric = Metric {
     name: "agent_rows_observed_total",
@@ -186,6 +214,10 @@ pub const ALL: &[Metric] = &[
     AGENT_FLOWS,
     AGENT_CONVERSATIONS,
     AGENT_SESSIONS_PENDING,
+    AGENT_TLS_CONNECTIONS_NOT_DECODED,
+    AGENT_TLS_CALLS_TOTAL,
+    AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL,
+    AGENT_TLS_LIBRARIES,
     AGENT_ROWS_OBSERVED_TOTAL,
     AGENT_ROWS_ACKNOWLEDGED_TOTAL,
     AGENT_ROWS_WAITING,

@@ -30,6 +30,8 @@ pub struct BpfConfig {
     /// Sockets with a local or remote port in here are not traced
     /// (`inputs.ebpf.socket.kprobe.blacklist.ports`).
     pub ports_denied: Vec<RangeInclusive<u16>>,
+    /// Whether programs of TLS libraries are loaded (`inputs.ebpf.socket.uprobe.tls.enabled`).
+    pub tls: bool,
     /// Which objects are loaded; `None`: the newest that the kernel takes.
     pub tier: Option<Tier>,
     /// How system calls are hooked.
@@ -52,6 +54,7 @@ impl Default for BpfConfig {
             excluded_tgids: Vec::new(),
             ports_allowed: Vec::new(),
             ports_denied: Vec::new(),
+            tls: false,
             tier: None,
             mechanism: Mechanism::Auto,
             hooks_off: Vec::new(),

@@ -30,11 +30,13 @@ pub enum Hook {
     Exec = 15,
     Exit = 16,
     Fork = 17,
+    TlsRead = 18,
+    TlsWrite = 19,
 }
 
 impl Hook {
     /// Every hook, in the order of the ids.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Read,
         Self::Write,
         Self::Readv,
@@ -52,6 +54,8 @@ impl Hook {
         Self::Exec,
         Self::Exit,
         Self::Fork,
+        Self::TlsRead,
+        Self::TlsWrite,
     ];
 
     /// Number of the hook in records.
@@ -66,7 +70,13 @@ impl Hook {
         Self::ALL.get(usize::from(id).checked_sub(1)?).copied()
     }
 
-    /// Name of the system call, or `exec`, `exit` and `fork`.
+    /// Whether it is in TLS libraries and not in the kernel: its data is plaintext.
+    #[must_use]
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::TlsRead | Self::TlsWrite)
+    }
+
+    /// Name of the system call, or `exec`, `exit` and `fork`, `tls_read` and `tls_write`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,6 +97,8 @@ impl Hook {
             Self::Exec => "exec",
             Self::Exit => "exit",
             Self::Fork => "fork",
+            Self::TlsRead => "tls_read",
+            Self::TlsWrite => "tls_write",
         }
     }
 }
@@ -198,7 +210,10 @@ pub struct Data<'a> {
     pub coroutine_id: u64,
     /// Data calls on this socket so far, this one included.
     pub cap_seq: u32,
-    /// TCP sequence number of the first byte of `payload`; `None` where it has none.
+    /// It was encrypted on the wire: a TLS library took it or gave it.
+    pub is_tls: bool,
+    /// TCP sequence number of the first byte of `payload`; `None` where it has none. Where `is_tls`:
+    /// of the first byte that the call moved encrypted, the same for all parts.
     pub tcp_seq: Option<u32>,
     /// Threads raced on the socket: `tcp_seq` may be off by another's bytes.
     pub seq_unsure: bool,
@@ -425,7 +440,9 @@ impl<'a> Fields<'a> {
         let payload_bytes = self.u32(abi::data::PAYLOAD_BYTES)?;
         let offset_bytes = self.u32(abi::data::OFFSET_BYTES)?;
         let message_bytes = self.u32(abi::data::MESSAGE_BYTES)?;
-        let seq = self.u32(abi::data::TCP_SEQ)?.wrapping_add(offset_bytes);
+        let is_tls = caller.hook.is_tls();
+        let seq = self.u32(abi::data::TCP_SEQ)?;
+        let seq = if is_tls { seq } else { seq.wrapping_add(offset_bytes) };
         if message_bytes.checked_sub(offset_bytes)? < payload_bytes {
             return None;
         }
@@ -436,6 +453,7 @@ impl<'a> Fields<'a> {
             trace_id: self.u64(abi::data::TRACE_ID)?,
             coroutine_id: self.u64(abi::data::COROUTINE_ID)?,
             cap_seq: self.u32(abi::data::CAP_SEQ)?,
+            is_tls,
             tcp_seq: (flags & abi::flag::NO_SEQ == 0).then_some(seq),
             seq_unsure: flags & abi::flag::SEQ_UNSURE != 0,
             direction: match self.u8(abi::data::DIRECTION)? {

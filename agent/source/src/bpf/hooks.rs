@@ -238,7 +238,7 @@ fn attach_raw(
         attachments.clear();
     }
     let mut reports = Vec::new();
-    for hook in Hook::ALL {
+    for hook in Hook::ALL.into_iter().filter(|hook| !hook.is_tls()) {
         let attached = match hook {
             _ if !wanted(hook) => Err(SWITCHED_OFF.to_owned()),
             Hook::Exec | Hook::Exit | Hook::Fork if calls.is_err() => calls.clone(),

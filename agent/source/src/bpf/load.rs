@@ -41,6 +41,9 @@ const CAST_MARK: u32 = 0x0df0_ca57;
 /// BPF_JMP | BPF_CALL, and BPF_PSEUDO_KFUNC_CALL as source register.
 const CALL_OPCODE: u8 = 0x85;
 const KERNEL_FUNCTION: u8 = 0x20;
+/// Threads in a call of a TLS library at once, and sessions whose sockets are known.
+const TLS_CALLS: u32 = 8192;
+const TLS_SESSIONS: u32 = 32_768;
 /// System call numbers that the object's table holds.
 const HOOK_NUMBERS: usize = 512;
 /// Words of the `ports` map before the denied ones.
@@ -100,7 +103,10 @@ fn load_v310(
         .map_max_entries("events", cpus)
         .map_max_entries("threads", thread_slots())
         .map_max_entries("works", cpus)
-        .map_max_entries("sockets", config.sockets_max.max(64));
+        .map_max_entries("sockets", config.sockets_max.max(64))
+        .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
+        .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
+        .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     let mut object = loader.load(&bytes).map_err(|error| refuse(chain(&error)))?;
     fill_tails(&mut object).map_err(refuse)?;
     let Map::PerfEventArray(events) = map_of(&mut object, "events")? else {
@@ -136,6 +142,9 @@ fn put_settings(config: &BpfConfig, offsets: &mut Offsets) {
     ] {
         offsets.set("settings", name, usize::try_from(value).unwrap_or(usize::MAX));
     }
+    for (name, place) in crate::tls::CALLED_REGS {
+        offsets.set("called_regs", name, place);
+    }
 }
 
 /// The programs that others end in.
@@ -166,6 +175,9 @@ fn assemble(
     btf: Option<Btf>,
     kind: Loaded,
 ) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
+    let tls = config.tls.then(|| crate::tls::Programs::load(&mut object));
+    let tls_counts =
+        PerCpuArray::try_from(map_of(&mut object, "tls_counts")?).map_err(map_error("counters"))?;
     let drops =
         PerCpuArray::try_from(map_of(&mut object, "drops")?).map_err(map_error("counters"))?;
     let what = "excluded processes";
@@ -197,6 +209,8 @@ fn assemble(
         wakeup,
         ring,
         drops,
+        tls_counts,
+        tls,
         excluded,
         excluded_epochs,
         reorder: Reorder::new(hold_ns, config.reorder_bytes_max),
@@ -250,10 +264,18 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
         .map_max_entries("events", ring_bytes)
         .map_max_entries("threads", slots)
         .map_max_entries("works", cpus)
-        .map_max_entries("sockets", config.sockets_max.max(64));
+        .map_max_entries("sockets", config.sockets_max.max(64))
+        .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
+        .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
+        .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     loader
         .load(bytes.as_deref().unwrap_or(&OBJECT_V510.0))
         .map_err(|error| BpfError::Load(chain(&error)))
+}
+
+/// Entries of a map that only TLS needs.
+fn tls_entries(config: &BpfConfig, entries: u32) -> u32 {
+    if config.tls { entries } else { 1 }
 }
 
 /// The object with its marked calls made calls of the kernel function `bpf_rdonly_cast`; `None` if
