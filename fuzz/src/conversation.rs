@@ -205,7 +205,12 @@ impl<'a> Talk<'a> {
         let from_client = (part.side == 0) != self.reversed;
         let numbered = self.setup & (setup::UDP | setup::CALLS) == 0;
         let origin = match self.setup & setup::CALLS != 0 {
-            true => Origin { thread: 1 + part.side as u32, trace_id: 9, coroutine: 0, cap_seq: 1 },
+            true => Origin {
+                thread: 1 + part.side as u32,
+                trace_id: 9,
+                cap_seq: 1,
+                ..Origin::default()
+            },
             false => Origin::default(),
         };
         let segment = Segment {

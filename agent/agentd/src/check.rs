@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 use source::bpf::{BpfConfig, BpfSource, HookReport, requirements};
+use source::tls::{LibraryReport, TlsProbes};
 
 use crate::cli::{self, CheckArguments};
 
@@ -20,6 +21,7 @@ struct Report {
     why: String,
     requirements: Vec<Requirement>,
     hooks: Vec<HookState>,
+    tls: Tls,
     packets: Capture,
 }
 
@@ -39,6 +41,23 @@ struct HookState {
     reason: String,
 }
 
+/// Plaintext of TLS.
+#[derive(Debug, Default, Serialize)]
+struct Tls {
+    works: bool,
+    why_not: String,
+    /// Every library, and every program with one inside, that some process uses or could.
+    libraries: Vec<TlsLibrary>,
+}
+
+#[derive(Debug, Serialize)]
+struct TlsLibrary {
+    path: String,
+    library: &'static str,
+    functions: Vec<&'static str>,
+    reason: String,
+}
+
 #[derive(Debug, Serialize)]
 struct Capture {
     works: bool,
@@ -52,9 +71,11 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         cli::Tier::V310 => source::bpf::Tier::V310,
         cli::Tier::V510 => source::bpf::Tier::V510,
     });
-    let config = BpfConfig { tier, ..BpfConfig::default() };
+    let config = BpfConfig { tier, tls: true, ..BpfConfig::default() };
+    let mut found_tls = Tls::default();
     let (tier, offsets, hooks, why) = match BpfSource::load(config) {
-        Ok((source, hooks)) => {
+        Ok((mut source, hooks)) => {
+            found_tls = tls(&mut source);
             let why = source.why_older().to_owned();
             (Some(source.tier().name()), source.offsets(), hooks, why)
         }
@@ -63,6 +84,9 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         }
         Err(error) => (None, "", Vec::new(), error.to_string()),
     };
+    if tier.is_none() {
+        found_tls.why_not = "system calls are not watched, which tell the socket".to_owned();
+    }
     let packets = crate::live::probe_packets();
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -73,6 +97,7 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         why,
         requirements: requirements().into_iter().map(requirement).collect(),
         hooks: hooks.into_iter().map(hook_state).collect(),
+        tls: found_tls,
         packets: Capture {
             works: packets.is_ok(),
             why_not: packets.err().map_or_else(String::new, |error| error.to_string()),
@@ -84,6 +109,23 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         print(&report);
     }
     Ok(())
+}
+
+/// Hooks for a moment every TLS library that there is.
+fn tls(source: &mut BpfSource) -> Tls {
+    let programs = match source.take_tls() {
+        Some(Ok(programs)) => programs,
+        Some(Err(why_not)) => return Tls { why_not, ..Tls::default() },
+        None => return Tls::default(),
+    };
+    let mut probes = TlsProbes::new(programs);
+    probes.look_at_all(std::path::Path::new("/proc"), &|_| true);
+    let library = |report: LibraryReport| {
+        let LibraryReport { path, library, functions, reason } = report;
+        TlsLibrary { path: path.display().to_string(), library, functions, reason }
+    };
+    let libraries = probes.reports().into_iter().map(library).collect();
+    Tls { works: true, why_not: String::new(), libraries }
 }
 
 fn requirement(found: source::bpf::Requirement) -> Requirement {
@@ -122,8 +164,22 @@ fn print(report: &Report) {
             false => println!("  hook {:<17} no: {}", hook.hook, hook.reason),
         }
     }
+    print_tls(&report.tls);
     match report.packets.works {
         true => println!("packets: yes, by AF_PACKET"),
         false => println!("packets: no: {}", report.packets.why_not),
+    }
+}
+
+fn print_tls(tls: &Tls) {
+    match tls.works {
+        true => println!("TLS: can be read, if inputs.ebpf.socket.uprobe.tls.enabled says so"),
+        false => println!("TLS: cannot be read: {}", tls.why_not),
+    }
+    for TlsLibrary { path, library, functions, reason } in &tls.libraries {
+        match reason.is_empty() {
+            true => println!("  {library:<9} {path}: {} functions", functions.len()),
+            false => println!("  {library:<9} {path}: {} functions; {reason}", functions.len()),
+        }
     }
 }

@@ -84,6 +84,8 @@ pub struct SocketConfig {
     pub trace_id_disabled: bool,
     /// Sockets remembered.
     pub sockets: u32,
+    /// Plaintext of TLS libraries is read.
+    pub tls: bool,
 }
 
 /// Flow table and time-outs.
@@ -240,6 +242,7 @@ fn sockets(s: &Settings) -> Result<SocketConfig> {
         )?,
         trace_id_disabled: s.flag("inputs.ebpf.socket.tunning.syscall_trace_id_disabled")?,
         sockets: u32::try_from(s.count("inputs.ebpf.tunning.max_socket_entries")?)?,
+        tls: s.flag("inputs.ebpf.socket.uprobe.tls.enabled")?,
     })
 }
 

@@ -8,6 +8,7 @@ mod places;
 mod processes;
 mod sockets;
 mod status;
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

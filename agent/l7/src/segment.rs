@@ -51,6 +51,9 @@ pub struct Origin {
     pub trace_id: u64,
     /// Number of the system call on its socket; 0 = a packet.
     pub cap_seq: u32,
+    /// TCP sequence number of what the payload was encrypted to; 0 = it was not, or not known. It
+    /// says nothing of the order of the payload.
+    pub encrypted_seq: u32,
 }
 
 /// One piece of payload: a TCP segment, a datagram, or the data of a system call.

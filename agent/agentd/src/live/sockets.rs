@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use schema::{Drop, metrics};
 use source::bpf::{BpfConfig, BpfCounters, BpfSource, Event, HookReport, ProcessChange};
 
+use super::tls::TlsWatch;
 use super::{Shared, now_ns};
 use crate::config::Config;
 use crate::owners::Processes;
@@ -52,6 +53,7 @@ fn bpf_config(config: &Config) -> BpfConfig {
         payload_bytes_max: config.sockets.payload_bytes,
         sockets_max: config.sockets.sockets,
         excluded_tgids: own_processes(&config.proc_dir),
+        tls: config.sockets.tls,
         ports_allowed: ranges(&config.sockets.allowed_ports),
         ports_denied: denied,
         ..BpfConfig::default()
@@ -90,9 +92,13 @@ fn watch(shared: &Shared, mut source: BpfSource) {
     let mut losses = Losses::default();
     let mut last_tick = Instant::now();
     let mut own = Vec::new();
+    let tls = source.take_tls().and_then(|programs| TlsWatch::start(shared, programs));
     while !shared.stopping() {
         let polled = source.poll(POLL, &mut |event| {
             note_own(&event, &mut own);
+            if let Some(tls) = &tls {
+                note_exec(&event, tls);
+            }
             pipeline.on_event(&event);
         });
         if let Err(error) = polled {
@@ -115,11 +121,21 @@ fn watch(shared: &Shared, mut source: BpfSource) {
             tell(shared, &source, &pipeline, &losses);
         }
     }
+    drop(tls);
     source.detach();
     source.drain(&mut |event| pipeline.on_event(&event));
     pipeline.finish(now_ns());
     losses.join(&pipeline.take_losses());
     tell(shared, &source, &pipeline, &losses);
+}
+
+/// Has the TLS libraries looked for of a program that begins to run.
+fn note_exec(event: &Event<'_>, tls: &TlsWatch) {
+    if let Event::Process(process) = event
+        && let ProcessChange::Exec { .. } = process.change
+    {
+        tls.on_exec(process.caller.tgid);
+    }
 }
 
 /// Notes a program of our own that begins to run.
@@ -140,6 +156,7 @@ fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: 
     let load = pipeline.load();
     let mut losses = losses.clone();
     let BpfCounters { ring_full, payload_unreadable, map_full, malformed, .. } = counters;
+    let without_socket = counters.tls_without_socket;
     losses.add(Drop::RingFull, ring_full);
     losses.add(Drop::PayloadUnreadable, payload_unreadable);
     losses.add(Drop::MapFull, map_full);
@@ -150,6 +167,9 @@ fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: 
             (metrics::AGENT_SOCKET_EVENT_BYTES_TOTAL.name, counters.record_bytes as f64),
             (metrics::AGENT_CONVERSATIONS.name, load.conversations as f64),
             (metrics::AGENT_SESSIONS_PENDING.name, load.sessions as f64),
+            (metrics::AGENT_TLS_CONNECTIONS_NOT_DECODED.name, pipeline.undecoded() as f64),
+            (metrics::AGENT_TLS_CALLS_TOTAL.name, counters.tls_calls as f64),
+            (metrics::AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL.name, without_socket as f64),
         ]
         .into();
         status.losses = losses;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use l7::Record;
+use l7::{Origin, Record};
 use meter::Edge;
 use schema::l7_flow_log::Row;
 
@@ -36,8 +36,8 @@ pub fn row(seen: &Seen, edge: &Edge, record: Record) -> Row {
         tunnel_type: seen.tunnel.id(),
         capture_nic: seen.nic,
         observation_point: seen.point.name().into(),
-        req_tcp_seq: record.req_tcp_seq,
-        resp_tcp_seq: record.resp_tcp_seq,
+        req_tcp_seq: seq(record.req_tcp_seq, record.request_origin),
+        resp_tcp_seq: seq(record.resp_tcp_seq, record.response_origin),
         start_time: (record.start_ns / NS_A_US) as i64,
         end_time: end_us as i64,
         process_id_0: edge.client.id,
@@ -93,6 +93,11 @@ pub fn row(seen: &Seen, edge: &Edge, record: Record) -> Row {
         metrics_names,
         metrics_values,
     }
+}
+
+/// The TCP sequence number of a message: of plaintext that of what it was encrypted to.
+fn seq(of_stream: u32, origin: Origin) -> u32 {
+    if origin.encrypted_seq != 0 { origin.encrypted_seq } else { of_stream }
 }
 
 /// An address as the store has it: IPv4 number, IPv6 bytes.

@@ -1,7 +1,8 @@
 //! The pipeline of system calls: socket events in, rows out.
 //!
-//! A TCP socket is one conversation; a UDP socket is one for each peer. A socket whose close was
-//! told lives on for a moment, because calls of other threads may still be on their way.
+//! A TCP socket is one conversation, and another for the plaintext of what is encrypted on it; a UDP
+//! socket is one for each peer. A socket whose close was told lives on for a moment, because calls
+//! of other threads may still be on their way.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +10,7 @@ use std::rc::Rc;
 
 use l7::{Conversation, ConversationContext, Direction, Origin, Output, Segment, Shared};
 use metadata::{Connection, Netns, Owner};
-use schema::{Drop, ObservationPoint, SignalSource, TunnelType};
+use schema::{Drop, L7Protocol, ObservationPoint, SignalSource, TunnelType};
 use source::bpf::{self, Data, Event, ProcessChange, SocketChange, SocketRole, Transport};
 
 use super::packets::Load;
@@ -32,8 +33,9 @@ const SCORE_CERTAIN: u8 = 255;
 const SCORE_BY_PROTOCOL: u8 = 254;
 const SCORE_BY_PORT: u8 = 1;
 
-/// A conversation's name: socket, and peer where the socket has many.
-type Key = (u64, Option<SocketAddr>);
+/// A conversation's name: socket, peer where the socket has many, and whether it is plaintext that
+/// is encrypted on the wire.
+type Key = (u64, Option<SocketAddr>, bool);
 
 struct Followed {
     conversation: Conversation,
@@ -45,6 +47,8 @@ struct Followed {
     ends_ns: Option<u64>,
     /// A datagram of which parts are missing.
     datagram: Vec<u8>,
+    /// What goes over this socket is told as plaintext, too: encrypted, it is not read any more.
+    decoded: bool,
 }
 
 /// The pipeline of system calls. One thread.
@@ -59,6 +63,15 @@ pub struct SocketPipeline {
     output: Output,
     stage: Stage,
     losses: Losses,
+    /// TLS connections of which no plaintext is told.
+    undecoded: usize,
+}
+
+impl Followed {
+    /// Whether this is a TLS connection.
+    fn is_encrypted(&self) -> bool {
+        self.conversation.protocol() == Some(L7Protocol::Tls)
+    }
 }
 
 impl SocketPipeline {
@@ -78,6 +91,7 @@ impl SocketPipeline {
             output: Output::default(),
             stage,
             losses: Losses::default(),
+            undecoded: 0,
         }
     }
 
@@ -109,8 +123,11 @@ impl SocketPipeline {
     pub fn tick(&mut self, now_ns: u64, second: u64) {
         self.stage.refresh();
         let mut ended: Vec<Key> = Vec::new();
+        self.undecoded = 0;
         let (closed, exited) = (std::mem::take(&mut self.closed), std::mem::take(&mut self.exited));
         for (key, followed) in &mut self.conversations {
+            let is_undecoded = !followed.decoded && !key.2;
+            self.undecoded += usize::from(is_undecoded && followed.is_encrypted());
             let told_ns = closed.get(&key.0).or_else(|| exited.get(&followed.tgid));
             if let Some(told_ns) = told_ns.filter(|told_ns| **told_ns >= followed.last_ns) {
                 followed.ends_ns.get_or_insert(told_ns.saturating_add(LINGER_NS));
@@ -150,6 +167,11 @@ impl SocketPipeline {
         Load { flows: 0, conversations: self.conversations.len(), sessions: self.shared.sessions() }
     }
 
+    /// TLS connections of which no plaintext is told, at the last tick.
+    pub fn undecoded(&self) -> usize {
+        self.undecoded
+    }
+
     /// What was lost since the last call.
     pub fn take_losses(&mut self) -> Losses {
         std::mem::take(&mut self.losses)
@@ -159,19 +181,29 @@ impl SocketPipeline {
         let now_ns = data.caller.time_ns;
         let udp = data.tuple.transport == Transport::Udp;
         let remote = SocketAddr::new(data.tuple.remote_ip, data.tuple.remote_port);
-        let key = (data.socket_id, udp.then_some(remote));
+        let key = (data.socket_id, udp.then_some(remote), data.is_tls);
         if !self.conversations.contains_key(&key) {
             if self.conversations.len() >= CONVERSATIONS_MAX {
                 self.losses.add(Drop::FlowTableFull, 1);
                 return;
             }
-            let followed = self.follow(data);
+            let mut followed = self.follow(data);
+            followed.decoded =
+                !data.is_tls && self.conversations.contains_key(&(key.0, key.1, true));
             self.conversations.insert(key, followed);
+            if data.is_tls
+                && let Some(carrier) = self.conversations.get_mut(&(key.0, key.1, false))
+            {
+                carrier.decoded = true;
+            }
         }
         let Some(followed) = self.conversations.get_mut(&key) else { return };
         followed.last_ns = now_ns;
         followed.tgid = data.caller.tgid;
         followed.ends_ns = None;
+        if followed.decoded {
+            return;
+        }
         let whole: Vec<u8>;
         let mut payload = data.payload;
         let mut wire_bytes = data.wire_bytes();
@@ -193,7 +225,7 @@ impl SocketPipeline {
             } else {
                 Direction::ServerToClient
             },
-            seq: data.tcp_seq.filter(|_| !data.seq_unsure),
+            seq: data.tcp_seq.filter(|_| !data.seq_unsure && !data.is_tls),
             payload,
             wire_bytes,
             syn: false,
@@ -203,6 +235,7 @@ impl SocketPipeline {
                 coroutine: data.coroutine_id,
                 trace_id: data.trace_id,
                 cap_seq: data.cap_seq,
+                encrypted_seq: data.tcp_seq.filter(|_| data.is_tls).unwrap_or(0),
             },
         };
         followed.conversation.on_segment(&mut self.shared, &segment, &mut self.output);
@@ -243,18 +276,17 @@ impl SocketPipeline {
             server_owner: (!local_is_client).then_some(owner),
             lookup: Default::default(),
         };
+        let listener = if local_is_client { 0 } else { data.caller.tgid };
+        let key = server_key(server, protocol, listener);
         let context = ConversationContext {
             transport: if udp { l7::Transport::Udp } else { l7::Transport::Tcp },
             client_port: client.port(),
             server_port: server.port(),
-            server_key: server_key(
-                server,
-                protocol,
-                if local_is_client { 0 } else { data.caller.tgid },
-            ),
+            // What is learned of the plaintext says nothing of what carries it.
+            server_key: if data.is_tls { !key } else { key },
             signal_source: SignalSource::Ebpf,
             direction_known: score == SCORE_CERTAIN,
-            is_tls: false,
+            is_tls: data.is_tls,
         };
         Followed {
             conversation: Conversation::new(context),
@@ -264,6 +296,7 @@ impl SocketPipeline {
             last_ns: data.caller.time_ns,
             ends_ns: None,
             datagram: Vec::new(),
+            decoded: false,
         }
     }
 
@@ -279,8 +312,11 @@ impl SocketPipeline {
                 self.closed.insert(event.socket_id, event.caller.time_ns);
             }
             SocketChange::Close => {
-                if let Some(followed) = self.conversations.get_mut(&(event.socket_id, None)) {
-                    followed.ends_ns = Some(event.caller.time_ns.saturating_add(LINGER_NS));
+                for is_tls in [false, true] {
+                    let key = (event.socket_id, None, is_tls);
+                    if let Some(followed) = self.conversations.get_mut(&key) {
+                        followed.ends_ns = Some(event.caller.time_ns.saturating_add(LINGER_NS));
+                    }
                 }
             }
         }

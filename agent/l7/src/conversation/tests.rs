@@ -28,7 +28,13 @@ fn segment(time_ms: u64, direction: Direction, payload: &[u8]) -> Segment<'_> {
         wire_bytes: payload.len() as u32,
         syn: false,
         fin: false,
-        origin: Origin { thread: 7, coroutine: 8, trace_id: 9, cap_seq: time_ms as u32 },
+        origin: Origin {
+            thread: 7,
+            coroutine: 8,
+            trace_id: 9,
+            cap_seq: time_ms as u32,
+            encrypted_seq: 0,
+        },
     }
 }
 
