@@ -6,8 +6,11 @@
  *  - raw_enter and raw_exit on the raw tracepoints of all system calls, with BTF (5.11): cheaper
  *    for every call that is ours, dearer for one that is not (bpf/README.md has the numbers), and
  *    no tracefs is needed;
- *  - enter_<call> and exit_<call> on the tracepoint of each call, where the first is refused.
- * Neither needs kprobes or fentry, which some kernels lack or forbid. Names have at most 15
+ *  - enter_<call> and exit_<call> on the tracepoint of each call, where the first is refused;
+ *  - the same programs, called by all_enter and all_exit on the tracepoints raw_syscalls of all
+ *    calls, where a call has none of its own or another program holds it (tiers without BTF);
+ *  - fe_<call> and fx_<call> at the kernel's functions, where none of these can be had (same).
+ * The others need no kprobes and none needs kprobes or fentry, which some kernels lack or forbid. Names have at most 15
  * characters. The object is the same for x86_64 and aarch64.
  */
 #include "abi/event.h"
@@ -124,6 +127,33 @@ int capture_tail(void *ctx)
 }
 #endif
 
+#if !HAVE_BTF
+/*
+ * enters, exits: number of a system call -> its program. Filled by the loader where the tracepoint
+ * of a call cannot be had; read by the kernel. 4 KiB each.
+ */
+MAP(enters, BPF_MAP_TYPE_PROG_ARRAY, HOOK_NUMBERS, u32, u32);
+MAP(exits, BPF_MAP_TYPE_PROG_ARRAY, HOOK_NUMBERS, u32, u32);
+
+/* All system calls: ends in the program of the one that is beginning. */
+SEC("tracepoint/raw_syscalls/sys_enter")
+int all_enter(struct enter_ctx *ctx)
+{
+	if (ctx->nr < HOOK_NUMBERS && is_native_call())
+		bpf_tail_call(ctx, &enters, ctx->nr);
+	return 0;
+}
+
+/* All system calls: ends in the program of the one that is ending. */
+SEC("tracepoint/raw_syscalls/sys_exit")
+int all_exit(struct exit_ctx *ctx)
+{
+	if (ctx->nr < HOOK_NUMBERS && is_native_call())
+		bpf_tail_call(ctx, &exits, ctx->nr);
+	return 0;
+}
+#endif
+
 /* Entry of one system call at its own tracepoint. */
 static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 {
@@ -150,8 +180,102 @@ static __always_inline int exit_call(enum df_hook hook, struct exit_ctx *ctx)
 	return on_syscall_exit(&caller, thread, hook, ctx->ret);
 }
 
-/* The two programs of a system call on its tracepoints. */
+#if !HAVE_BTF
+/*
+ * tails_function: as `tails`, for programs at functions: the kernel wants one type. 8 bytes.
+ */
+MAP(tails_function, BPF_MAP_TYPE_PROG_ARRAY, 1, u32, u32);
+
+SEC("kprobe/capture_tail")
+int function_tail(void *ctx)
+{
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function };
+
+	return on_capture(&caller);
+}
+
+/* Entry of the function of a system call. */
+static __always_inline int enter_function(enum df_hook hook, struct function_regs *ctx)
+{
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function };
+	struct call_args args = { ctx->a0, ctx->a1, ctx->a2, ctx->a3, ctx->a4 };
+
+	if (caller_tgid(&caller) == self_tgid)
+		return 0;
+	if (args_in_memory) {
+		struct syscall_regs *user = (void *)args.a0;
+
+		READ_FIELD(&args.a0, user, a0);
+		READ_FIELD(&args.a1, user, a1);
+		READ_FIELD(&args.a2, user, a2);
+		READ_FIELD(&args.a3, user, a3);
+		READ_FIELD(&args.a4, user, a4);
+	}
+	caller.files = files_by_helper();
+	return on_syscall_enter(&caller, hook, &args);
+}
+
+/* Exit of the function of a system call. */
+static __always_inline int exit_function(enum df_hook hook, struct function_regs *ctx)
+{
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function };
+	struct thread *thread = thread_leaving(caller_tid(&caller), hook);
+
+	if (!thread)
+		return 0;
+	if (hook == DF_HOOK_ACCEPT || hook == DF_HOOK_ACCEPT4)
+		caller.files = files_by_helper();
+	return on_syscall_exit(&caller, thread, hook, ctx->result);
+}
+
+#define ENTER_FUNCTION(name, hook)                      \
+	SEC("kprobe/fe_" #name)                         \
+	int fe_##name(struct function_regs *ctx)        \
+	{                                               \
+		return enter_function(hook, ctx);       \
+	}
+#define EXIT_FUNCTION(name, hook)                       \
+	SEC("kretprobe/fx_" #name)                      \
+	int fx_##name(struct function_regs *ctx)        \
+	{                                               \
+		return exit_function(hook, ctx);        \
+	}
+
+/* The end of setup_new_exec(): the process has its new name, but the path is not at hand. */
+SEC("kretprobe/fx_exec")
+int fx_exec(void *ctx)
+{
+	return on_exec(ctx, NULL);
+}
+
+/* exit_files(): the thread does not count as living any more. */
+SEC("kprobe/fe_exit")
+int fe_exit(void *ctx)
+{
+	return on_exit(ctx);
+}
+
+/* wake_up_new_task(child) */
+SEC("kprobe/fe_fork")
+int fe_fork(struct function_regs *ctx)
+{
+	struct task_struct *child = (void *)ctx->a0;
+	u32 tid = 0;
+	u32 tgid = 0;
+
+	READ_FIELD(&tid, child, pid);
+	READ_FIELD(&tgid, child, tgid);
+	return on_fork(ctx, tid, tid == tgid ? 0 : CLONE_THREAD);
+}
+#else
+#define ENTER_FUNCTION(name, hook)
+#define EXIT_FUNCTION(name, hook)
+#endif
+
+/* The two programs of a system call on its tracepoints, and those at its function. */
 #define CALL(name, hook)                                \
+	ENTER_FUNCTION(name, hook)                      \
+	EXIT_FUNCTION(name, hook)                       \
 	SEC("tracepoint/syscalls/sys_enter_" #name)     \
 	int enter_##name(struct enter_ctx *ctx)         \
 	{                                               \
@@ -177,6 +301,8 @@ CALL(connect, DF_HOOK_CONNECT)
 CALL(accept, DF_HOOK_ACCEPT)
 CALL(accept4, DF_HOOK_ACCEPT4)
 
+ENTER_FUNCTION(close, DF_HOOK_CLOSE)
+
 SEC("tracepoint/syscalls/sys_enter_close")
 int enter_close(struct enter_ctx *ctx)
 {
@@ -186,7 +312,7 @@ int enter_close(struct enter_ctx *ctx)
 SEC("tracepoint/sched/sched_process_exec")
 int process_exec(struct exec_ctx *ctx)
 {
-	return on_exec(ctx, (void *)ctx + (ctx->filename_location & 0xffff));
+	return on_exec(ctx, exec_path(ctx));
 }
 
 SEC("tracepoint/sched/sched_process_exit")

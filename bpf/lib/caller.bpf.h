@@ -51,3 +51,23 @@ static __always_inline bool is_compat(struct task_struct *task)
 		return ((struct task_struct___x86 *)task)->thread_info.status & TS_COMPAT;
 	return task->thread_info.flags & TIF_32BIT;
 }
+
+#if !HAVE_BTF
+/*
+ * Whether the current system call came in by the 64-bit entry, by the registers that the entry left
+ * at the top of the task's kernel stack: bit 4 of x86's code segment is set in 64-bit mode, bit 4 of
+ * arm64's pstate in 32-bit mode.
+ */
+static __always_inline bool is_native_call(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct kernel_stack *stack = NULL;
+	u64 mode = 0;
+
+	if (!FIELD_EXISTS(struct kernel_stack, mode))
+		return false;
+	READ_FIELD(&stack, task, stack);
+	READ_FIELD(&mode, stack, mode);
+	return (mode & 0x10) == mode_native;
+}
+#endif

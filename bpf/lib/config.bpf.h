@@ -4,6 +4,9 @@
 
 #include "bpf.bpf.h"
 
+/* Numbers of system calls that may be hooked: below this. */
+#define HOOK_NUMBERS 512
+
 #if HAVE_GLOBAL_DATA
 const volatile u32 self_tgid = 0;          /* the agent: never traced; 0: traced as others */
 const volatile u32 payload_bytes_max = 65536; /* copied of one call or message */
@@ -17,7 +20,6 @@ const volatile u32 wakeup_bytes = 1048576; /* data in the ring from which the re
 const volatile u32 have_cast = 0; /* 1: bpf_rdonly_cast is there, see kernel.bpf.h */
 
 /* System call number -> enum df_hook, 0: none; the numbers differ between architectures. */
-#define HOOK_NUMBERS 512
 const volatile u8 hook_of_nr[HOOK_NUMBERS] = {};
 #else
 /*
@@ -33,6 +35,8 @@ struct settings {
 	u32 id_base_low;  /* 31 bits */
 	u32 id_base_high; /* the bits above */
 	u32 id_stride;
+	u32 mode_native; /* bit 4 of the processor's mode in a 64-bit program */
+	u32 args_in_memory; /* 1: functions of system calls take the user's registers (4.17) */
 } __attribute__((preserve_access_index));
 
 #define SETTING(name) __builtin_preserve_field_info(((struct settings *)0)->name, 0)
@@ -43,5 +47,7 @@ struct settings {
 #define ports_denied_on SETTING(ports_denied_on)
 #define id_base ((u64)SETTING(id_base_high) << 31 | SETTING(id_base_low))
 #define id_stride SETTING(id_stride)
+#define mode_native SETTING(mode_native)
+#define args_in_memory SETTING(args_in_memory)
 #define have_cast 0
 #endif

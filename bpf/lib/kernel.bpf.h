@@ -74,8 +74,33 @@ struct thread_info___x86 {
 	u32 status;
 };
 
+/* What the calling convention of the processor says of `struct pt_regs`; set by the loader. */
+struct function_regs {
+	u64 a0; /* arguments of a kernel function */
+	u64 a1;
+	u64 a2;
+	u64 a3;
+	u64 a4;
+	u64 result;
+};
+
+/* Arguments of a system call in the user's registers. */
+struct syscall_regs {
+	u64 a0;
+	u64 a1;
+	u64 a2;
+	u64 a3;
+	u64 a4;
+};
+
+/* The kernel's stack of a task; the place of the registers is found by the loader. */
+struct kernel_stack {
+	u64 mode; /* x86: code segment, arm64: pstate of the interrupted user program */
+};
+
 struct task_struct {
 	struct thread_info thread_info;
+	struct kernel_stack *stack;
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct task_struct *real_parent;

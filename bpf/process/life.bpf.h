@@ -18,6 +18,9 @@ struct exec_ctx {
 	s32 old_pid;
 };
 
+/* Bytes before the path, which is the only field without a fixed length. */
+#define EXEC_FIXED_BYTES 20
+
 /* Arguments of the same as a raw tracepoint with BTF. */
 struct raw_exec_ctx {
 	struct task_struct *task;
@@ -48,6 +51,19 @@ struct exec_record {
 };
 
 _Static_assert(sizeof(struct exec_record) <= sizeof(((struct work *)0)->payload), "exec_record");
+
+/*
+ * The path in the context of the tracepoint. 3.10 adds only constants to the address of a context;
+ * the kernel always puts the path behind the fixed fields.
+ */
+static __always_inline const void *exec_path(struct exec_ctx *ctx)
+{
+	u32 at = ctx->filename_location & 0xffff;
+
+	if (HAVE_BTF)
+		return (void *)ctx + at;
+	return at == EXEC_FIXED_BYTES ? (void *)ctx + EXEC_FIXED_BYTES : NULL;
+}
 
 static __always_inline void fill_process(struct df_process *process, enum df_event_kind kind,
 					 enum df_hook hook, u64 pid_tgid)

@@ -160,7 +160,12 @@ fn print(report: &Report) {
     }
     for hook in &report.hooks {
         match hook.attached {
-            true => println!("  hook {:<17} yes, by {}", hook.hook, hook.mechanism),
+            true if hook.reason.is_empty() => {
+                println!("  hook {:<17} yes, by {}", hook.hook, hook.mechanism);
+            }
+            true => {
+                println!("  hook {:<17} yes, by {}, for {}", hook.hook, hook.mechanism, hook.reason)
+            }
             false => println!("  hook {:<17} no: {}", hook.hook, hook.reason),
         }
     }

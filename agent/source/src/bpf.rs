@@ -28,6 +28,7 @@ mod relocate;
 mod reorder;
 mod requirements;
 mod ring;
+mod settings;
 mod sys;
 mod tracefs;
 

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use aya::programs::tp_btf::BtfTracePointLink;
 use aya::programs::{BtfTracePoint, ProgramError, TracePoint};
@@ -12,7 +13,16 @@ use aya::{Btf, Ebpf};
 
 use super::event::Hook;
 use super::tracefs::TraceFs;
-use super::{chain, sys};
+use super::{chain, requirements, sys};
+use all_calls::AllCalls;
+use functions::Functions;
+pub use functions::{are_wrapped, attach_at_call, sweep};
+use table::PROGRAMS;
+pub use table::{Program, syscall_numbers};
+
+mod all_calls;
+mod functions;
+mod table;
 
 /// How system calls are hooked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +34,11 @@ pub enum Mechanism {
     RawTracepoint,
     /// The tracepoint of each system call.
     Tracepoint,
+    /// The tracepoints `raw_syscalls` of all calls, which end in the programs of each; for tiers
+    /// without BTF.
+    AllCalls,
+    /// The functions of system calls and of a process's life, by kprobes; same tiers.
+    Function,
 }
 
 impl Mechanism {
@@ -31,6 +46,8 @@ impl Mechanism {
         match self {
             Self::Auto | Self::RawTracepoint => "raw tracepoint",
             Self::Tracepoint => "tracepoint",
+            Self::AllCalls => "tracepoint of all calls",
+            Self::Function => "kprobe",
         }
     }
 }
@@ -42,6 +59,8 @@ pub enum Attachment {
     Event(OwnedFd),
     /// A link to a raw tracepoint.
     Raw(BtfTracePointLink),
+    /// A probe at a function.
+    Function(functions::Probe),
 }
 
 /// What became of one hook.
@@ -53,120 +72,20 @@ pub struct HookReport {
     pub mechanism: &'static str,
     /// Whether it works.
     pub attached: bool,
-    /// Why it does not and what to do; empty if it does.
+    /// Why it does not and what to do; where it does, why not by a better mechanism, else empty.
     pub reason: String,
 }
 
 impl HookReport {
-    fn new(hook: Hook, mechanism: Mechanism, attached: Result<(), String>) -> Self {
-        Self {
-            hook: hook.name(),
-            mechanism: mechanism.name(),
-            attached: attached.is_ok(),
-            reason: attached.err().unwrap_or_default(),
-        }
+    fn attached(hook: Hook, mechanism: Mechanism, not_better: &str) -> Self {
+        let (hook, mechanism) = (hook.name(), mechanism.name());
+        Self { hook, mechanism, attached: true, reason: not_better.to_owned() }
+    }
+
+    fn failed(hook: Hook, mechanism: Mechanism, reason: String) -> Self {
+        Self { hook: hook.name(), mechanism: mechanism.name(), attached: false, reason }
     }
 }
-
-/// Programs of a hook with their tracepoints. The exit stands first: no call is noted at its entry
-/// without somebody who takes it at the exit.
-const PROGRAMS: &[(Hook, &[Program])] = &[
-    (Hook::Exec, &[("process_exec", "sched", "sched_process_exec")]),
-    (Hook::Exit, &[("process_exit", "sched", "sched_process_exit")]),
-    (Hook::Fork, &[("process_fork", "task", "task_newtask")]),
-    (
-        Hook::Accept,
-        &[
-            ("exit_accept", "syscalls", "sys_exit_accept"),
-            ("enter_accept", "syscalls", "sys_enter_accept"),
-        ],
-    ),
-    (
-        Hook::Accept4,
-        &[
-            ("exit_accept4", "syscalls", "sys_exit_accept4"),
-            ("enter_accept4", "syscalls", "sys_enter_accept4"),
-        ],
-    ),
-    (
-        Hook::Connect,
-        &[
-            ("exit_connect", "syscalls", "sys_exit_connect"),
-            ("enter_connect", "syscalls", "sys_enter_connect"),
-        ],
-    ),
-    (Hook::Close, &[("enter_close", "syscalls", "sys_enter_close")]),
-    (
-        Hook::Read,
-        &[("exit_read", "syscalls", "sys_exit_read"), ("enter_read", "syscalls", "sys_enter_read")],
-    ),
-    (
-        Hook::Write,
-        &[
-            ("exit_write", "syscalls", "sys_exit_write"),
-            ("enter_write", "syscalls", "sys_enter_write"),
-        ],
-    ),
-    (
-        Hook::Readv,
-        &[
-            ("exit_readv", "syscalls", "sys_exit_readv"),
-            ("enter_readv", "syscalls", "sys_enter_readv"),
-        ],
-    ),
-    (
-        Hook::Writev,
-        &[
-            ("exit_writev", "syscalls", "sys_exit_writev"),
-            ("enter_writev", "syscalls", "sys_enter_writev"),
-        ],
-    ),
-    (
-        Hook::Sendto,
-        &[
-            ("exit_sendto", "syscalls", "sys_exit_sendto"),
-            ("enter_sendto", "syscalls", "sys_enter_sendto"),
-        ],
-    ),
-    (
-        Hook::Recvfrom,
-        &[
-            ("exit_recvfrom", "syscalls", "sys_exit_recvfrom"),
-            ("enter_recvfrom", "syscalls", "sys_enter_recvfrom"),
-        ],
-    ),
-    (
-        Hook::Sendmsg,
-        &[
-            ("exit_sendmsg", "syscalls", "sys_exit_sendmsg"),
-            ("enter_sendmsg", "syscalls", "sys_enter_sendmsg"),
-        ],
-    ),
-    (
-        Hook::Recvmsg,
-        &[
-            ("exit_recvmsg", "syscalls", "sys_exit_recvmsg"),
-            ("enter_recvmsg", "syscalls", "sys_enter_recvmsg"),
-        ],
-    ),
-    (
-        Hook::Sendmmsg,
-        &[
-            ("exit_sendmmsg", "syscalls", "sys_exit_sendmmsg"),
-            ("enter_sendmmsg", "syscalls", "sys_enter_sendmmsg"),
-        ],
-    ),
-    (
-        Hook::Recvmmsg,
-        &[
-            ("exit_recvmmsg", "syscalls", "sys_exit_recvmmsg"),
-            ("enter_recvmmsg", "syscalls", "sys_enter_recvmmsg"),
-        ],
-    ),
-];
-
-/// Program in the object, category and name of its tracepoint.
-pub type Program = (&'static str, &'static str, &'static str);
 
 /// The same on raw tracepoints: program and tracepoint.
 const RAW_EXIT: (&str, &str) = ("raw_exit", "sys_exit");
@@ -175,51 +94,44 @@ const RAW_EXEC: (&str, &str) = ("raw_exec", "sched_process_exec");
 const RAW_END: (&str, &str) = ("raw_end", "sched_process_exit");
 const RAW_FORK: (&str, &str) = ("raw_fork", "task_newtask");
 
+/// What an object of a tier without BTF was told of this kernel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Told {
+    /// Whether it can tell 32-bit system calls from 64-bit ones.
+    pub mode_known: bool,
+    /// Whether functions of system calls take the user's registers (4.17), not their own arguments.
+    pub wrapped: bool,
+}
+
 /// Attaches every hook that `wanted` asks for. The hooks end when the attachments are dropped.
 pub fn attach(
     object: &mut Ebpf,
     btf: Option<&Btf>,
     mechanism: Mechanism,
+    told: Told,
     wanted: &dyn Fn(Hook) -> bool,
 ) -> (Vec<Attachment>, Vec<HookReport>) {
-    let Some(btf) = btf.filter(|_| mechanism != Mechanism::Tracepoint) else {
-        return attach_tracepoints(object, wanted);
+    let Some(btf) = btf else { return attach_calls(object, mechanism, told, "", wanted) };
+    let refused = match mechanism {
+        Mechanism::Auto => requirements::raw_tracepoints().err(),
+        Mechanism::RawTracepoint => None,
+        _ => Some(String::new()),
     };
+    if let Some(why) = refused {
+        return attach_calls(object, mechanism, told, &why, wanted);
+    }
     let (attachments, reports) = attach_raw(object, btf, wanted);
     if !attachments.is_empty() || mechanism == Mechanism::RawTracepoint {
         return (attachments, reports);
     }
     let refused =
         reports.into_iter().find(|report| !report.attached && wanted_name(report, wanted));
-    tracing::info!(
-        reason = refused.map_or_else(String::new, |report| report.reason),
-        "raw tracepoints refused, taking the tracepoint of each system call"
-    );
-    attach_tracepoints(object, wanted)
+    let why = refused.map_or_else(String::new, |report| report.reason);
+    attach_calls(object, mechanism, told, &why, wanted)
 }
 
 fn wanted_name(report: &HookReport, wanted: &dyn Fn(Hook) -> bool) -> bool {
     Hook::ALL.into_iter().any(|hook| hook.name() == report.hook && wanted(hook))
-}
-
-/// Numbers of the system calls in the order of hooks, for the table that raw tracepoints use.
-pub fn syscall_numbers() -> [(Hook, libc::c_long); 14] {
-    [
-        (Hook::Read, libc::SYS_read),
-        (Hook::Write, libc::SYS_write),
-        (Hook::Readv, libc::SYS_readv),
-        (Hook::Writev, libc::SYS_writev),
-        (Hook::Sendto, libc::SYS_sendto),
-        (Hook::Recvfrom, libc::SYS_recvfrom),
-        (Hook::Sendmsg, libc::SYS_sendmsg),
-        (Hook::Recvmsg, libc::SYS_recvmsg),
-        (Hook::Sendmmsg, libc::SYS_sendmmsg),
-        (Hook::Recvmmsg, libc::SYS_recvmmsg),
-        (Hook::Connect, libc::SYS_connect),
-        (Hook::Accept, libc::SYS_accept),
-        (Hook::Accept4, libc::SYS_accept4),
-        (Hook::Close, libc::SYS_close),
-    ]
 }
 
 /// All system calls by one pair of programs; a call that is not wanted is not in their table.
@@ -247,7 +159,10 @@ fn attach_raw(
             Hook::Fork => attach_raw_one(object, btf, RAW_FORK).map(|one| attachments.push(one)),
             _ => calls.clone(),
         };
-        reports.push(HookReport::new(hook, Mechanism::RawTracepoint, attached));
+        reports.push(match attached {
+            Ok(()) => HookReport::attached(hook, Mechanism::RawTracepoint, ""),
+            Err(why) => HookReport::failed(hook, Mechanism::RawTracepoint, why),
+        });
     }
     (attachments, reports)
 }
@@ -269,39 +184,117 @@ fn attach_raw_one(
     })
 }
 
-fn attach_tracepoints(
+/// Each hook by its own tracepoints, or in one of the other ways. `not_raw`: why not by raw tracepoints,
+/// empty if nobody asked for them.
+fn attach_calls(
     object: &mut Ebpf,
+    mechanism: Mechanism,
+    told: Told,
+    not_raw: &str,
     wanted: &dyn Fn(Hook) -> bool,
 ) -> (Vec<Attachment>, Vec<HookReport>) {
-    let tracefs = TraceFs::open().map_err(|error| {
+    if !not_raw.is_empty() {
+        tracing::info!(reason = not_raw, "no raw tracepoints: the tracepoint of each system call");
+    }
+    let tracefs = TraceFs::open().map(Arc::new).map_err(|error| {
         format!("tracefs is not mounted, and a private one cannot be had: {error}")
     });
-    let mut attachments = Vec::new();
+    let mut ways = Ways {
+        mechanism,
+        all_calls: AllCalls::new(told.mode_known),
+        functions: Functions::new(told.wrapped),
+        attachments: Vec::new(),
+    };
     let mut reports = Vec::new();
     for &(hook, programs) in PROGRAMS {
-        let opened: Result<Vec<Attachment>, String> = match &tracefs {
-            _ if !wanted(hook) => Err(SWITCHED_OFF.to_owned()),
-            Ok(tracefs) => {
-                programs.iter().map(|program| attach_one(object, tracefs, program)).collect()
+        reports.push(match &tracefs {
+            _ if !wanted(hook) => {
+                HookReport::failed(hook, Mechanism::Tracepoint, SWITCHED_OFF.to_owned())
             }
-            Err(error) => Err(error.clone()),
-        };
-        let attached = opened.map(|opened| attachments.extend(opened));
-        reports.push(HookReport::new(hook, Mechanism::Tracepoint, attached));
+            Err(error) => HookReport::failed(hook, Mechanism::Tracepoint, error.clone()),
+            Ok(tracefs) => ways.attach(object, tracefs, hook, programs, not_raw),
+        });
     }
-    (attachments, reports)
+    ways.attachments.extend(ways.all_calls.finish());
+    (ways.attachments, reports)
 }
 
+/// The ways to a hook, best first.
+struct Ways {
+    mechanism: Mechanism,
+    all_calls: AllCalls,
+    functions: Functions,
+    attachments: Vec<Attachment>,
+}
+
+impl Ways {
+    fn attach(
+        &mut self,
+        object: &mut Ebpf,
+        tracefs: &Arc<TraceFs>,
+        hook: Hook,
+        programs: &[Program],
+        not_raw: &str,
+    ) -> HookReport {
+        let mut why = match self.own_tracepoints(object, tracefs, programs) {
+            Ok(opened) => {
+                self.attachments.extend(opened);
+                return HookReport::attached(hook, Mechanism::Tracepoint, not_raw);
+            }
+            Err(why) => why,
+        };
+        if self.mechanism != Mechanism::Function {
+            match self.all_calls.take_over(object, tracefs, hook, programs) {
+                Ok(()) => return HookReport::attached(hook, Mechanism::AllCalls, &why),
+                Err(None) => {}
+                Err(Some(also)) => why = format!("{why}; {also}"),
+            }
+        }
+        match self.functions.attach(object, tracefs, hook) {
+            None => HookReport::failed(hook, Mechanism::Tracepoint, why),
+            Some(Ok(probes)) => {
+                self.attachments.extend(probes.into_iter().map(Attachment::Function));
+                HookReport::attached(hook, Mechanism::Function, &why)
+            }
+            Some(Err(also)) => {
+                HookReport::failed(hook, Mechanism::Function, format!("{why}; {also}"))
+            }
+        }
+    }
+
+    fn own_tracepoints(
+        &self,
+        object: &mut Ebpf,
+        tracefs: &TraceFs,
+        programs: &[Program],
+    ) -> Result<Vec<Attachment>, String> {
+        let is_call = programs.iter().all(|(_, category, _)| *category == "syscalls");
+        match self.mechanism {
+            Mechanism::Function => Err(AS_CONFIGURED.to_owned()),
+            Mechanism::AllCalls if is_call => Err(AS_CONFIGURED.to_owned()),
+            _ => programs.iter().map(|program| attach_one(object, tracefs, program)).collect(),
+        }
+    }
+}
+
+const AS_CONFIGURED: &str = "the configuration says so";
 const SWITCHED_OFF: &str = "switched off by the configuration";
 
 fn attach_one(object: &mut Ebpf, tracefs: &TraceFs, place: &Program) -> Result<Attachment, String> {
-    let name = place.0;
-    let program: &mut TracePoint = object
-        .program_mut(name)
-        .ok_or_else(|| no_program(name))?
-        .try_into()
-        .map_err(|error| format!("program {name}: {error}"))?;
-    attach_tracepoint(program, tracefs, place)
+    attach_tracepoint(tracepoint_program(object, place.0)?, tracefs, place)
+}
+
+fn tracepoint_program<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut TracePoint, String> {
+    let program = object.program_mut(name).ok_or_else(|| no_program(name))?;
+    program.try_into().map_err(|error| format!("program {name}: {error}"))
+}
+
+/// Loads a program that may be loaded already.
+fn load(program: &mut TracePoint, name: &str) -> Result<(), String> {
+    match program.load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
+        Err(error) => Err(refusal(name, &error)),
+    }
 }
 
 /// Loads a program and attaches it to its tracepoint.
@@ -316,7 +309,7 @@ pub fn attach_tracepoint(
              built with CONFIG_FTRACE_SYSCALLS"
         )
     })?;
-    program.load().map_err(|error| refusal(name, &error))?;
+    load(program, name)?;
     let fd = program.fd().map_err(|error| format!("program {name}: {error}"))?;
     sys::attach_tracepoint(fd.as_fd(), id).map(Attachment::Event).map_err(|error| {
         let advice = match error.raw_os_error() {
@@ -324,7 +317,7 @@ pub fn attach_tracepoint(
                 "; run the agent as root or with CAP_BPF and CAP_PERFMON"
             }
             Some(libc::EMFILE) => "; raise the limit of open files",
-            Some(libc::EEXIST) => "; another program holds this tracepoint",
+            Some(libc::EEXIST) => "; another program holds it, and this kernel takes one only",
             _ => "",
         };
         format!("cannot attach to {category}:{event}: {error}{advice}")

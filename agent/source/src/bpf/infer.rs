@@ -7,7 +7,10 @@
 
 mod lab;
 mod sockets;
+mod stack;
 mod task;
+
+use std::sync::OnceLock;
 
 use super::relocate::Offsets;
 use super::sys;
@@ -64,7 +67,23 @@ fn constants(offsets: &mut Offsets) {
 
 /// Whether a word may be an address of kernel memory, on x86_64 and aarch64.
 fn is_address(word: u64) -> bool {
-    word >> 47 == 0x1_ffff && word.is_multiple_of(4)
+    static USER_BITS: OnceLock<u32> = OnceLock::new();
+    let bits = *USER_BITS.get_or_init(|| {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        user_bits(cfg!(target_arch = "x86_64"), &cpu)
+    });
+    word >> bits == u64::MAX >> bits && word.is_multiple_of(4)
+}
+
+/// From which bit on an address of the kernel is ones: on x86 by the levels of its page tables, of
+/// which the kernel says five by a flag of the processor; on arm64 at least from bit 52 on.
+fn user_bits(is_x86: bool, cpu: &str) -> u32 {
+    let flags = cpu.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
+    match is_x86 {
+        true if flags.split_whitespace().any(|flag| flag == "la57") => 56,
+        true => 47,
+        false => 52,
+    }
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -85,4 +104,19 @@ fn addresses(bytes: &[u8], from: usize, to: usize) -> impl Iterator<Item = (usiz
         .step_by(8)
         .filter_map(|at| u64_at(bytes, at).map(|word| (at, word)))
         .filter(|&(_, word)| is_address(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_depend_on_the_levels_of_page_tables() {
+        assert_eq!(user_bits(true, "flags\t\t: fpu sse la57 rdpid\n"), 56);
+        assert_eq!(user_bits(true, "flags\t\t: fpu sse\n"), 47);
+        assert_eq!(user_bits(false, "Features : fp\n"), 52);
+        assert!(is_address(0xffff_8881_0000_0040));
+        assert!(!is_address(0x0000_7f00_0000_0040));
+        assert!(!is_address(0xffff_8881_0000_0041));
+    }
 }

@@ -10,15 +10,17 @@ use aya::programs::TracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 use aya_obj::btf::BtfKind;
 
-use super::hooks::{self, HookReport};
+use super::hooks::{self, HookReport, Mechanism, Told};
 use super::infer;
 use super::peek::Peek;
 use super::perf::PerfRings;
-use super::relocate::{Offsets, relocate};
+use super::relocate::relocate;
 use super::reorder::Reorder;
 use super::requirements::{self, Requirement};
 use super::ring::Ring;
+use super::settings;
 use super::sys;
+use super::tracefs::TraceFs;
 use super::{BpfConfig, BpfCounters, BpfError, BpfSource, Clock, Reader, Tier, chain, map_error};
 
 /// The object's bytes, aligned for the ELF reader.
@@ -52,6 +54,9 @@ const DENIED_FIRST_WORD: u32 = 1024;
 /// See `BpfSource::load`.
 pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
     requirements::privileges().map_err(|why| missing("privileges", why))?;
+    if let Ok(tracefs) = TraceFs::open() {
+        hooks::sweep(&tracefs);
+    }
     let newest = match config.tier {
         Some(Tier::V310) => Err("the configuration says so".to_owned()),
         Some(Tier::V510) => return load_v510(config).map(|loaded| (loaded.0, loaded.1)),
@@ -78,7 +83,12 @@ fn load_v510(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfErro
     };
     let ring = Ring::new(events, config.ring_bytes_valid() as usize)
         .map_err(|source| BpfError::Io { what: "ring", source })?;
-    let kind = Loaded { tier: Tier::V510, offsets: "kernel BTF", why_older: String::new() };
+    let kind = Loaded {
+        tier: Tier::V510,
+        offsets: "kernel BTF",
+        why_older: String::new(),
+        told: Told::default(),
+    };
     assemble(config, object, Reader::Ring(ring), Some(btf), kind)
 }
 
@@ -92,7 +102,12 @@ fn load_v310(
     };
     let mut offsets = infer::infer(|| Peek::open(&PEEK_V310.0))
         .map_err(|error| refuse(format!("the kernel's fields were not found: {error}")))?;
-    put_settings(config, &mut offsets);
+    // Functions are the last way, and a kernel with tracepoints that takes one program each (up to
+    // 4.14) is older than this: elsewhere the long list of symbols need not be read.
+    let wrapped = (config.mechanism == Mechanism::Function
+        || requirements::syscall_tracepoints().is_err())
+        && hooks::are_wrapped();
+    settings::put(config, wrapped, &mut offsets);
     let required = [infer::REQUIRED, infer::REQUIRED_SOCKETS].concat();
     let bytes = relocate(&OBJECT_V310.0, &offsets, &required).map_err(refuse)?;
     let cpus = sys::possible_cpus();
@@ -114,7 +129,12 @@ fn load_v310(
     };
     let rings = PerfRings::new(events, config.ring_bytes_valid() as usize)
         .map_err(|source| BpfError::Io { what: "rings", source })?;
-    let kind = Loaded { tier: Tier::V310, offsets: "inference", why_older: why_older.to_owned() };
+    let kind = Loaded {
+        tier: Tier::V310,
+        offsets: "inference",
+        why_older: why_older.to_owned(),
+        told: Told { mode_known: offsets.get("kernel_stack", "mode").is_some(), wrapped },
+    };
     assemble(config, object, Reader::Perf(rings), None, kind)
 }
 
@@ -123,28 +143,7 @@ struct Loaded {
     tier: Tier,
     offsets: &'static str,
     why_older: String,
-}
-
-/// Settings as the programs without global data have them (struct settings of
-/// bpf/lib/config.bpf.h).
-fn put_settings(config: &BpfConfig, offsets: &mut Offsets) {
-    let id_base = id_base();
-    let own = if config.trace_self { 0 } else { std::process::id() };
-    for (name, value) in [
-        ("self_tgid", u64::from(own)),
-        ("payload_bytes_max", config.payload_bytes_valid().into()),
-        ("thread_mask", (thread_slots() - 1).into()),
-        ("ports_allowed_on", (!config.ports_allowed.is_empty()).into()),
-        ("ports_denied_on", (!config.ports_denied.is_empty()).into()),
-        ("id_base_low", id_base & 0x7fff_ffff),
-        ("id_base_high", id_base >> 31),
-        ("id_stride", sys::possible_cpus().into()),
-    ] {
-        offsets.set("settings", name, usize::try_from(value).unwrap_or(usize::MAX));
-    }
-    for (name, place) in crate::tls::CALLED_REGS {
-        offsets.set("called_regs", name, place);
-    }
+    told: Told,
 }
 
 /// The programs that others end in.
@@ -198,7 +197,7 @@ fn assemble(
         .map_err(|source| BpfError::Io { what: "ring wait", source })?;
     let wanted = |hook| !config.hooks_off.contains(&hook);
     let (attachments, reports) =
-        hooks::attach(&mut object, btf.as_ref(), config.mechanism, &wanted);
+        hooks::attach(&mut object, btf.as_ref(), config.mechanism, kind.told, &wanted);
     drop(btf);
     if attachments.is_empty() {
         return Err(BpfError::NothingAttached(reports));
@@ -306,7 +305,7 @@ fn hook_table(config: &BpfConfig) -> [u8; HOOK_NUMBERS] {
 }
 
 /// Slots by the largest thread id, a power of two.
-fn thread_slots() -> u32 {
+pub(super) fn thread_slots() -> u32 {
     let text = std::fs::read_to_string("/proc/sys/kernel/pid_max").unwrap_or_default();
     let pid_max = text.trim().parse::<u32>().unwrap_or(THREAD_SLOTS_MAX);
     pid_max.clamp(1024, THREAD_SLOTS_MAX).next_power_of_two()
@@ -314,7 +313,7 @@ fn thread_slots() -> u32 {
 
 /// Ids start at the time in nanoseconds: fewer than one a nanosecond are given out, so that a later
 /// run of the agent has others.
-fn id_base() -> u64 {
+pub(super) fn id_base() -> u64 {
     sys::monotonic_ns().saturating_add_signed(sys::epoch_offset_ns())
 }
 

@@ -4,6 +4,7 @@
 //! without effect, and is detached when this is dropped. Never: a write.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use aya::maps::{Array, MapData};
 use aya::programs::TracePoint;
@@ -38,13 +39,8 @@ impl Peek {
         let bytes = relocate(object, &Offsets::default(), &[])?;
         let mut object = EbpfLoader::new().btf(None).load(&bytes).map_err(|error| chain(&error))?;
         let tracefs = TraceFs::open().map_err(|error| format!("tracefs: {error}"))?;
-        let program: &mut TracePoint = object
-            .program_mut("peek_close")
-            .ok_or("the object has no program peek_close")?
-            .try_into()
-            .map_err(|error| format!("{error}"))?;
-        let place = ("peek_close", "syscalls", "sys_enter_close");
-        let hook = hooks::attach_tracepoint(program, &tracefs, &place)?;
+        let tracefs = Arc::new(tracefs);
+        let hook = attach(&mut object, &tracefs)?;
         let map = object.take_map("peeks").ok_or("the object has no map peeks")?;
         let map = Array::try_from(map).map_err(|error| chain(&error))?;
         Ok(Self { _hook: hook, map: RefCell::new(map), _object: object })
@@ -67,6 +63,27 @@ impl Peek {
         let address = answer[ADDRESS..].first_chunk().copied().map(u64::from_ne_bytes)?;
         Some((address, *answer[ANSWER..].first_chunk()?))
     }
+}
+
+/// By the tracepoint of the call, by that of all calls, or at its function: up to 4.14 another program
+/// may hold a tracepoint.
+fn attach(object: &mut Ebpf, tracefs: &Arc<TraceFs>) -> Result<hooks::Attachment, String> {
+    let program: &mut TracePoint = object
+        .program_mut("peek_close")
+        .ok_or("the object has no program peek_close")?
+        .try_into()
+        .map_err(|error| format!("{error}"))?;
+    let own = ("peek_close", "syscalls", "sys_enter_close");
+    let of_all = ("peek_close", "raw_syscalls", "sys_enter");
+    hooks::attach_tracepoint(program, tracefs, &own)
+        .or_else(|why| {
+            let attached = hooks::attach_tracepoint(program, tracefs, &of_all);
+            attached.map_err(|also| format!("{why}; {also}"))
+        })
+        .or_else(|why| {
+            let attached = hooks::attach_at_call(object, tracefs, "peek_kprobe", "close");
+            attached.map(hooks::Attachment::Function).map_err(|also| format!("{why}; {also}"))
+        })
 }
 
 impl Memory for Peek {

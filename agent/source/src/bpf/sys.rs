@@ -229,11 +229,10 @@ pub fn detached_tracefs() -> io::Result<OwnedFd> {
     })
 }
 
-/// Opens a file for reading, relative to a directory.
-pub fn open_at(dir: BorrowedFd<'_>, path: &CStr) -> io::Result<File> {
+/// Opens a file with flags of `open(2)`, relative to a directory.
+pub fn open_at(dir: BorrowedFd<'_>, path: &CStr, flags: libc::c_int) -> io::Result<File> {
     // SAFETY: the path is a C string; a descriptor or -1 comes back.
-    let fd =
-        unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    let fd = unsafe { libc::openat(dir.as_raw_fd(), path.as_ptr(), flags | libc::O_CLOEXEC) };
     owned(fd.into()).map(File::from)
 }
 

@@ -1,11 +1,11 @@
 //! Where the kernel lists its tracepoints.
 //!
 //! In: the mount points in use, else a tracefs of our own that is mounted nowhere. Out: numbers of
-//! tracepoints. Never: a mount that others see or that stays.
+//! tracepoints, lines for files that take commands. Never: a mount that others see or that stays.
 
 use std::ffi::CString;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -35,15 +35,32 @@ impl TraceFs {
 
     /// Number of a tracepoint, by which perf knows it.
     pub fn tracepoint_id(&self, category: &str, name: &str) -> io::Result<u64> {
-        let path = format!("events/{category}/{name}/id");
+        let text = self.read(&format!("events/{category}/{name}/id"))?;
+        text.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
+    /// A file's text.
+    pub fn read(&self, path: &str) -> io::Result<String> {
         let mut text = String::new();
         match self {
             Self::Mounted(point) => text = fs::read_to_string(point.join(path))?,
             Self::Detached(dir) => {
                 let path = CString::new(path)?;
-                sys::open_at(dir.as_fd(), &path)?.read_to_string(&mut text)?;
+                sys::open_at(dir.as_fd(), &path, libc::O_RDONLY)?.read_to_string(&mut text)?;
             }
         }
-        text.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))
+        Ok(text)
+    }
+
+    /// Writes a line to a file that takes commands; what it has stays.
+    pub fn append(&self, path: &str, line: &str) -> io::Result<()> {
+        let mut file = match self {
+            Self::Mounted(point) => fs::File::options().append(true).open(point.join(path))?,
+            Self::Detached(dir) => {
+                let path = CString::new(path)?;
+                sys::open_at(dir.as_fd(), &path, libc::O_WRONLY | libc::O_APPEND)?
+            }
+        };
+        file.write_all(line.as_bytes())
     }
 }

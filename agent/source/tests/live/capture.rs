@@ -125,6 +125,7 @@ impl Capture {
 fn mechanism() -> Mechanism {
     match std::env::var("DEEPFLOW_TEST_MECHANISM").as_deref() {
         Ok("tracepoint") => Mechanism::Tracepoint,
+        Ok("all-calls") => Mechanism::AllCalls,
         _ => Mechanism::Auto,
     }
 }

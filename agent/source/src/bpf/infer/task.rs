@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 
 use super::super::relocate::Offsets;
 use super::super::sys;
-use super::{Memory, addresses, is_address, u32_at, u64_at};
+use super::{Memory, addresses, is_address, stack, u32_at, u64_at};
 
 /// A task is shorter on every kernel.
 const TASK_BYTES: usize = 16 << 10;
@@ -42,6 +42,7 @@ pub fn find(memory: &impl Memory, name: &str, offsets: &mut Offsets) -> Result<T
     let (files, slots) = find_files(memory, &task, comm, offsets)?;
     let netns = find_netns(memory, &task, files, offsets);
     find_live(memory, &task, files, offsets);
+    stack::find(memory, &task, offsets);
     Ok(Task { slots, netns })
 }
 
