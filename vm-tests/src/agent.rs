@@ -12,7 +12,7 @@ use serde_json::Value;
 
 const AGENT: &str = "/deepflow-agent";
 /// From start to the last hook, on a slow emulated machine.
-const START: Duration = Duration::from_secs(40);
+const START: Duration = Duration::from_secs(120);
 const END: Duration = Duration::from_secs(15);
 
 /// What `deepflow-agent check --json` says, in one line.
@@ -73,6 +73,12 @@ impl Agent {
         }
         let text = std::fs::read_to_string(self.folder.join("l7_flow_log.log"))?;
         text.lines().map(|line| serde_json::from_str(line).context("a row is no JSON")).collect()
+    }
+
+    /// Ends it as the kernel would.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop).context("wait")
     }
 
     /// What it logged.

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
@@ -21,6 +21,8 @@ const SELF: &str = "/vm-guest";
 const NAMES: &str = "/tmp/bin";
 const GATE: &str = "/tmp/gate";
 const FOLDER: &str = "/tmp/rows";
+/// Cases that more agents are, and their folders.
+const OTHERS: [(&str, &str); 2] = [("second-agent", "/tmp/rows2"), ("third-agent", "/tmp/rows3")];
 
 /// A case that has been triggered and is to be judged.
 struct Triggered {
@@ -29,12 +31,64 @@ struct Triggered {
     expected: Vec<Expected>,
 }
 
-/// Runs every case; one that fails does not stop the others.
-pub fn run_all() -> Result<()> {
+/// Runs every case; one that fails does not stop the others. Where `is_oldest` tier, two more agents
+/// watch the same: up to 4.14 a tracepoint takes one program, so that they must find other ways.
+pub fn run_all(is_oldest: bool) -> Result<()> {
     std::fs::create_dir_all(NAMES)?;
     let early = start_early();
     let agent = Agent::start(Path::new(FOLDER))?;
-    let mut cases = vec![
+    let others: Vec<(&str, Result<Agent>)> = OTHERS
+        .into_iter()
+        .filter(|_| is_oldest)
+        .map(|(name, folder)| (name, Agent::start(Path::new(folder))))
+        .collect();
+    let mut cases = trigger();
+    cases.push(finish_early(early));
+    // Records settle, are held for order and written once a second.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let rows = agent.finish();
+    if let Err(error) = &rows {
+        println!("VM log {}", Agent::log(Path::new(FOLDER)).replace('\n', " | "));
+        println!("VM error agent: {error:#}");
+    }
+    let rows = rows.unwrap_or_default();
+    for case in &cases {
+        say(case.name, judge(&rows, case));
+    }
+    println!("VM rows {}", rows.len());
+    for ((name, agent), (_, folder)) in others.into_iter().zip(OTHERS) {
+        if let Some(line) = Agent::log(Path::new(folder)).lines().find(|l| l.contains("is missing"))
+        {
+            println!("VM log {name}: {line}");
+        }
+        let verdict = agent.and_then(Agent::finish).and_then(|rows| {
+            cases.iter().try_for_each(|case| judge(&rows, case).context(case.name))
+        });
+        say(name, verdict);
+    }
+    if is_oldest {
+        say("killed-agent", killed_agent());
+    }
+    Ok(())
+}
+
+fn say(name: &str, verdict: Result<()>) {
+    match verdict {
+        Ok(()) => println!("VM case {name} passed"),
+        Err(error) => println!("VM case {name} failed: {error:#}"),
+    }
+}
+
+fn judge(rows: &[Value], case: &Triggered) -> Result<()> {
+    match &case.outcome {
+        Ok(ends) => compare(rows, ends, &case.expected),
+        Err(error) => bail!("{error:#}"),
+    }
+}
+
+/// Every conversation.
+fn trigger() -> Vec<Triggered> {
+    vec![
         tcp("http", "http", http_rows(), Calls::Socket, "127.0.0.1", 9001),
         tcp("http-read-write", "http", http_rows(), Calls::File, "127.0.0.1", 9002),
         tcp("http-readv-writev", "http", http_rows(), Calls::Vector, "127.0.0.1", 9003),
@@ -48,24 +102,28 @@ pub fn run_all() -> Result<()> {
         threads(),
         inherited(),
         dns(),
-    ];
-    cases.push(finish_early(early));
-    // Records settle, are held for order and written once a second.
-    std::thread::sleep(std::time::Duration::from_millis(2500));
-    let rows = agent.finish();
-    if let Err(error) = &rows {
-        println!("VM log {}", Agent::log(Path::new(FOLDER)).replace('\n', " | "));
-        println!("VM error agent: {error:#}");
+    ]
+}
+
+/// Agents that are killed leave nothing that the next one does not delete.
+fn killed_agent() -> Result<()> {
+    let agents = OTHERS.map(|(_, folder)| Agent::start(Path::new(folder)));
+    let [first, second] = agents;
+    let (first, second) = (first?, second?);
+    second.kill()?;
+    let report: Value = serde_json::from_str(&crate::agent::check()?)?;
+    first.kill()?;
+    for hook in report["hooks"].as_array().context("no hooks")? {
+        ensure!(hook["attached"] == true, "{}: {}", hook["hook"], hook["reason"]);
     }
-    let rows = rows.unwrap_or_default();
-    for case in cases {
-        let verdict = case.outcome.and_then(|ends| compare(&rows, &ends, &case.expected));
-        match verdict {
-            Ok(()) => println!("VM case {} passed", case.name),
-            Err(error) => println!("VM case {} failed: {error:#}", case.name),
-        }
+    println!(
+        "VM second agent: {} by {}",
+        report["hooks"][7]["hook"], report["hooks"][7]["mechanism"]
+    );
+    for folder in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
+        let events = std::fs::read_to_string(format!("{folder}/kprobe_events")).unwrap_or_default();
+        ensure!(!events.contains("deepflow"), "probe events stay: {}", events.trim());
     }
-    println!("VM rows {}", rows.len());
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use crate::conversations::{self, Exchange};
 
 /// How long an end waits for the other.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// By which system calls bytes are moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

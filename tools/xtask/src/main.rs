@@ -27,8 +27,9 @@ const USAGE: &str = "usage: cargo xtask VERB
                                run fuzz targets; --grow keeps what they found as corpora
   static [ARCH]                the agent as a static program for each architecture
   kernels fetch|lock           bring the kernels of kernel-matrix/, or lock what the archive has
-  vm [--kernel ID]… [--write]  boot kernels and run the cases in them
-  vm --image FILE --arch ARCH [--expect tier=T]
+  vm [--kernel ID]… [--packaged] [--write]
+                               boot kernels and run the cases in them
+  vm --image FILE [--arch ARCH] [--expect tier=T] [--write]
                                the same with any kernel";
 
 fn main() -> ExitCode {
@@ -57,7 +58,7 @@ fn dispatch() -> Result<()> {
         ["fuzz", words @ ..] => fuzz::run(&root, words),
         ["static", words @ ..] => cross::agents(&root, words),
         ["kernels", words @ ..] => vm::kernels(&root, words),
-        ["vm", words @ ..] => vm::run(&root, words),
+        ["vm", words @ ..] => vm::run(&root, words).map(drop),
         _ => bail!("{USAGE}"),
     }
 }

@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 32] = [
+const NEEDS: [Need; 34] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -92,6 +92,8 @@ const NEEDS: [Need; 32] = [
     need("tshark", "tshark", Purpose::Test),
     need("skopeo", "skopeo", Purpose::Test),
     need("umoci", "umoci", Purpose::Test),
+    need("qemu-system-x86_64", "qemu-system-x86", Purpose::Test),
+    need("qemu-system-aarch64", "qemu-system-arm", Purpose::Test),
 ];
 
 /// Folders with a lock file of npm, and what they are for.

@@ -9,7 +9,10 @@ pub mod matrix;
 mod report;
 mod root;
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,15 +24,16 @@ use machine::Boot;
 use matrix::{Exception, Kernel};
 
 /// Longest boot with all cases, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(240);
-const USAGE: &str = "usage: cargo xtask vm [--kernel ID]… [--arch A] [--write]
-       cargo xtask vm --image FILE --arch x86_64|aarch64 [--expect tier=v310]";
+const LIMIT: Duration = Duration::from_secs(480);
+const USAGE: &str = "usage: cargo xtask vm [--kernel ID]… [--arch A] [--packaged] [--write]
+       cargo xtask vm --image FILE [--arch x86_64|aarch64] [--expect tier=v310] [--write]";
 
 /// One boot that is wanted.
 struct Job {
     id: String,
     arch: Arch,
-    image: Option<PathBuf>,
+    /// `Err`: why there is none.
+    image: Result<PathBuf, String>,
     tier: Option<String>,
     except: Vec<Exception>,
 }
@@ -60,18 +64,32 @@ struct Options {
     image: Option<PathBuf>,
     arch: Option<Arch>,
     tier: Option<String>,
+    packaged: bool,
     write: bool,
 }
 
-/// Runs the verb.
-pub fn run(root: &Path, words: &[&str]) -> Result<()> {
+/// Runs the verb; gives the ids of the kernels that were not run.
+pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
     let options = parse(words)?;
     let jobs = jobs(root, &options)?;
     let mut outcomes = Vec::new();
     let mut failures = Vec::new();
+    let mut roots = BTreeMap::new();
     for job in &jobs {
-        let outcome = run_one(root, job, &mut failures)?;
-        outcomes.push(outcome);
+        let image = match &job.image {
+            Ok(image) => image,
+            Err(why) => {
+                println!("{:<24} NOT RUN: {why}", job.id);
+                outcomes.push(Outcome { id: job.id.clone(), ran: None });
+                continue;
+            }
+        };
+        let archive = match roots.entry(job.arch) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(prepare(root, job.arch)?),
+        };
+        let ran = run_one(job, image, archive, &mut failures)?;
+        outcomes.push(Outcome { id: job.id.clone(), ran: Some(ran) });
     }
     if options.write {
         report::write(root, &outcomes)?;
@@ -80,7 +98,8 @@ pub fn run(root: &Path, words: &[&str]) -> Result<()> {
     println!("vm: {ran} kernels run, {} not run", outcomes.len() - ran);
     ensure!(ran > 0, "no kernel was run");
     ensure!(failures.is_empty(), "failed: {}", failures.join("; "));
-    Ok(())
+    let missing = outcomes.into_iter().filter(|outcome| outcome.ran.is_none());
+    Ok(missing.map(|outcome| outcome.id).collect())
 }
 
 /// `cargo xtask kernels fetch|lock`: brings the images of the matrix, or locks what the archive has
@@ -118,6 +137,7 @@ fn parse(words: &[&str]) -> Result<Options> {
                 let tier = value()?.strip_prefix("tier=").context(USAGE)?;
                 options.tier = Some(tier.to_owned());
             }
+            "--packaged" => options.packaged = true,
             "--write" => options.write = true,
             _ => bail!("{USAGE}"),
         }
@@ -128,10 +148,13 @@ fn parse(words: &[&str]) -> Result<Options> {
 fn jobs(root: &Path, options: &Options) -> Result<Vec<Job>> {
     if let Some(image) = &options.image {
         ensure!(image.is_file(), "{} is no file", image.display());
-        let arch = options.arch.context("--image needs --arch")?;
+        let arch = match options.arch {
+            Some(arch) => arch,
+            None => machine::arch_of(image)?,
+        };
         let id = image.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let tier = options.tier.clone();
-        return Ok(vec![Job { id, arch, image: Some(image.clone()), tier, except: Vec::new() }]);
+        return Ok(vec![Job { id, arch, image: Ok(image.clone()), tier, except: Vec::new() }]);
     }
     let known = matrix::read(root)?;
     for id in &options.kernels {
@@ -141,12 +164,16 @@ fn jobs(root: &Path, options: &Options) -> Result<Vec<Job>> {
     let wanted = |kernel: &&Kernel| {
         (options.kernels.is_empty() || options.kernels.contains(&kernel.id))
             && options.arch.is_none_or(|arch| arch.name() == kernel.arch)
+            && (!options.packaged || kernel.package.is_some())
     };
     let job = |kernel: &Kernel| -> Result<Job> {
         Ok(Job {
             id: kernel.id.clone(),
             arch: kernel.arch()?,
-            image: kernel.image(&archive)?,
+            image: match kernel.image(&archive) {
+                Ok(image) => image.ok_or_else(|| "there is no image here".to_owned()),
+                Err(error) => Err(format!("{error:#}")),
+            },
             tier: Some(kernel.tier.clone()),
             except: kernel.except.clone(),
         })
@@ -154,13 +181,8 @@ fn jobs(root: &Path, options: &Options) -> Result<Vec<Job>> {
     known.iter().filter(wanted).map(job).collect()
 }
 
-fn run_one(root: &Path, job: &Job, failures: &mut Vec<String>) -> Result<Outcome> {
-    let Some(image) = &job.image else {
-        println!("{:<24} not run: there is no image here", job.id);
-        return Ok(Outcome { id: job.id.clone(), ran: None });
-    };
-    let archive = prepare(root, job.arch)?;
-    let boot = machine::boot(job.arch, image, &archive, LIMIT)?;
+fn run_one(job: &Job, image: &Path, archive: &Path, failures: &mut Vec<String>) -> Result<Ran> {
+    let boot = machine::boot(job.arch, image, archive, LIMIT)?;
     let ran = read(&boot);
     for line in boot.said.iter().filter(|line| !line.starts_with("check ")) {
         println!("{:<24} {line}", job.id);
@@ -191,7 +213,7 @@ fn run_one(root: &Path, job: &Job, failures: &mut Vec<String>) -> Result<Outcome
         problems.push("no case was run".to_owned());
     }
     failures.extend(problems.iter().map(|problem| format!("{}: {problem}", job.id)));
-    Ok(Outcome { id: job.id.clone(), ran: Some(ran) })
+    Ok(ran)
 }
 
 /// Hooks that are not attached, each with the agent's reason.
@@ -229,10 +251,16 @@ fn prepare(root: &Path, arch: Arch) -> Result<PathBuf> {
     let files = Archive::open(root)?.unpack(&package)?;
     let busybox = ["bin/busybox", "usr/bin/busybox"].map(|place| files.join(place));
     let busybox = busybox.into_iter().find(|path| path.is_file()).context("no busybox")?;
-    let bytes =
-        root::Root::of(&busybox, &programs.join("vm-guest"), &programs.join("deepflow-agent"))?;
     let folder = cross::target_folder(root).join("vm");
     std::fs::create_dir_all(&folder)?;
+    let stripped = |name: &str| -> Result<PathBuf> {
+        let path = folder.join(format!("{name}-{}", arch.name()));
+        let mut strip = Command::new("llvm-strip-16");
+        strip.arg("--strip-debug").arg(programs.join(name)).arg("-o").arg(&path);
+        ensure!(strip.status().context("llvm-strip-16")?.success(), "llvm-strip-16 failed");
+        Ok(path)
+    };
+    let bytes = root::Root::of(&busybox, &stripped("vm-guest")?, &stripped("deepflow-agent")?)?;
     let path = folder.join(format!("root-{}.cpio", arch.name()));
     std::fs::write(&path, bytes)?;
     Ok(path)
