@@ -17,6 +17,9 @@ use crate::telemetry::Losses;
 const NAME: &str = "sockets";
 const POLL: Duration = Duration::from_millis(15);
 const TICK: Duration = Duration::from_millis(100);
+/// How often counters are read out of the kernel. Seldom: while a task of a CPU is in bpf(2), programs on
+/// tracepoints of that CPU are left out, and a preemptible kernel may let it wait there.
+const TELL: Duration = Duration::from_secs(1);
 /// Ring between kernel and agent: more than a second of 50,000 small events a second, for hosts
 /// that let the agent wait. Pages count as memory when they are first used. unit byte
 const RING_BYTES: u32 = 16 << 20;
@@ -91,6 +94,7 @@ fn watch(shared: &Shared, mut source: BpfSource) {
     let mut pipeline = SocketPipeline::new(config.l7.clone(), &config.plugins, processes, stage);
     let mut losses = Losses::default();
     let mut last_tick = Instant::now();
+    let mut last_told = Instant::now();
     let mut own = Vec::new();
     let tls = source.take_tls().and_then(|programs| TlsWatch::start(shared, programs));
     while !shared.stopping() {
@@ -118,7 +122,10 @@ fn watch(shared: &Shared, mut source: BpfSource) {
             let second = (now_ns / 1_000_000_000).saturating_sub(METRICS_DELAY_S);
             pipeline.tick(now_ns, second);
             losses.join(&pipeline.take_losses());
-            tell(shared, &source, &pipeline, &losses);
+            if last_told.elapsed() >= TELL {
+                last_told = Instant::now();
+                tell(shared, &source, &pipeline, &losses);
+            }
         }
     }
     drop(tls);
