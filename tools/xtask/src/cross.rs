@@ -89,6 +89,13 @@ pub fn build(root: &Path, arch: Arch, packages: &[&str], release: bool) -> Resul
     if release {
         command.arg("--release");
     }
+    // What `cargo xtask` says of xtask itself: build scripts (ring's) would take it for a change.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
         .env(format!("CARGO_TARGET_{}_UNKNOWN_LINUX_MUSL_LINKER", key.to_uppercase()), "rust-lld")
         .env(format!("CC_{key}_unknown_linux_musl"), "clang-16")
