@@ -1,11 +1,14 @@
 //! Builds the BPF objects from `bpf/` with clang, or takes prebuilt ones.
 //!
 //! In: the C sources, or the folder named by `DEEPFLOW_BPF_DIR` (for builders without clang).
-//! Out: `OUT_DIR/<object>_<tier>.o`, the same bytes wherever it is built. Never: a download.
+//! Out: `OUT_DIR/<object>_<tier>.o`, the same bytes wherever it is built, and `digests.rs` with
+//! their names and sha256. Never: a download.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
+
+use sha2::{Digest, Sha256};
 
 /// Name, source, tier macro and instruction set of each object.
 const OBJECTS: &[(&str, &str, &str, &str)] = &[
@@ -28,6 +31,7 @@ fn main() {
                 fail(&format!("DEEPFLOW_BPF_DIR: cannot copy {}: {error}", from.display()));
             }
         }
+        write_digests(&out);
         return;
     }
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
@@ -41,6 +45,22 @@ fn main() {
     for (object, source, tier, cpu) in OBJECTS {
         compile(&clang, &sources, source, &out.join(object), tier, cpu);
         run(Command::new(&strip).arg("-g").arg(out.join(object)), "llvm-strip");
+    }
+    write_digests(&out);
+}
+
+/// Lists the objects as Rust: name and sha256.
+fn write_digests(out: &Path) {
+    let mut code = format!("[(&str, &str); {}] = [\n", OBJECTS.len());
+    for (object, ..) in OBJECTS {
+        let bytes = std::fs::read(out.join(object))
+            .unwrap_or_else(|error| fail(&format!("{object} cannot be read: {error}")));
+        let digest: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        code.push_str(&format!("    ({object:?}, {digest:?}),\n"));
+    }
+    let code = format!("/// Name and sha256 of each object.\npub const DIGESTS: {code}];\n");
+    if let Err(error) = std::fs::write(out.join("digests.rs"), code) {
+        fail(&format!("digests.rs cannot be written: {error}"));
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Zero-code observability: watches this host's traffic and system calls.
 #[derive(Debug, Parser)]
-#[command(name = "deepflow-agent", version)]
+#[command(name = "deepflow-agent", version, long_version = crate::version::text())]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

@@ -13,6 +13,7 @@ mod run;
 mod standalone;
 mod surroundings;
 mod telemetry;
+mod version;
 
 use std::process::ExitCode;
 

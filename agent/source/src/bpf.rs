@@ -39,6 +39,7 @@ pub use event::{
 };
 pub(crate) use hooks::refusal;
 pub use hooks::{HookReport, Mechanism};
+pub use load::DIGESTS;
 pub use reorder::Reorder;
 pub use requirements::{Requirement, requirements};
 
@@ -52,6 +53,9 @@ pub enum Tier {
 }
 
 impl Tier {
+    /// All, the newest first.
+    pub const ALL: [Self; 2] = [Self::V510, Self::V310];
+
     /// As users see it.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -36,6 +36,8 @@ pub(super) static OBJECT_V310: &Aligned<[u8]> =
 pub(super) static PEEK_V310: &Aligned<[u8]> =
     &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/peek_v310.o")));
 
+include!(concat!(env!("OUT_DIR"), "/digests.rs"));
+
 /// Slots of the `threads` map at most.
 const THREAD_SLOTS_MAX: u32 = 65_536;
 /// Helper number by which `bpf/lib/kernel.bpf.h` marks calls of `bpf_rdonly_cast`.

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
-use super::load::{OBJECT_V310, OBJECT_V510, PEEK_V310};
+use super::load::{DIGESTS, OBJECT_V310, OBJECT_V510, PEEK_V310};
 use super::relocate::Elf;
 
 const FACTS: &str = include_str!("../../../../kernel-matrix/bpf.toml");
@@ -181,6 +182,15 @@ fn each_object_uses_only_what_its_tier_has() {
         let (faults, counts) = check(tier, object);
         assert!(!counts.is_empty(), "{name} has no programs");
         assert!(faults.is_empty(), "{name}: {faults:#?}");
+    }
+}
+
+#[test]
+fn each_digest_is_that_of_the_bytes_that_are_loaded() {
+    for (name, _, bytes) in objects() {
+        let told = DIGESTS.iter().find(|(object, _)| *object == format!("{name}.o"));
+        let found: String = Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(told.map(|(_, digest)| *digest), Some(found.as_str()), "{name}");
     }
 }
 
