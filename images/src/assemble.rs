@@ -56,7 +56,8 @@ pub struct Request {
 /// # Errors
 /// What is missing, too much, changed or of the wrong kind.
 pub fn image(request: &Request) -> Result<()> {
-    let description = Description::load(&request.description)?;
+    let description =
+        Description::load(&request.description)?.for_architecture(request.architecture);
     check_words(request)?;
     let tools = tools::load(&request.tools, request.architecture)?;
     check_inputs(&description, request)?;
@@ -203,7 +204,7 @@ fn papers(
     let metadata = fs::read_to_string(from).with_context(named)?;
     let mut materials = crates::materials(&metadata, &description.crates).with_context(named)?;
     materials
-        .ship(&description.ships, tools)
+        .ship(&description.ships(), tools)
         .with_context(|| request.tools.display().to_string())?;
 
     let version = &request.version;

@@ -9,6 +9,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use crate::target::Architecture;
+
 /// An image.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,9 +19,6 @@ pub struct Description {
     pub name: String,
     /// Crates of the workspace whose programs are in it: roots of the bill of materials.
     pub crates: Vec<String>,
-    /// Locked tools that are in it themselves, such as libraries: in the bill of materials too.
-    #[serde(default)]
-    pub ships: Vec<String>,
     /// How it is run.
     pub process: Process,
     /// What it may do beyond what any process may.
@@ -90,6 +89,12 @@ pub struct Papers {
 pub struct Layer {
     /// Written to the image's history.
     pub name: String,
+    /// Architectures that have it; none: all.
+    #[serde(default)]
+    pub architectures: Vec<String>,
+    /// Locked tools that are in it themselves, such as libraries: in the bill of materials too.
+    #[serde(default)]
+    pub ships: Vec<String>,
     /// Files that are given.
     #[serde(default, rename = "file")]
     pub files: Vec<File>,
@@ -209,6 +214,9 @@ impl Description {
         for path in self.paths() {
             check_path(path)?;
         }
+        for name in self.layers.iter().flat_map(|layer| &layer.architectures) {
+            name.parse::<Architecture>()?;
+        }
         let folders = self.layers.iter().flat_map(|layer| &layer.folders);
         let folders: BTreeSet<&String> = folders.map(|folder| &folder.path).collect();
         for volume in &self.process.volumes {
@@ -232,6 +240,23 @@ impl Description {
             files.chain(trees).chain(folders).chain(links)
         });
         papers.into_iter().chain(process).chain(layers).map(String::as_str)
+    }
+
+    /// The description for one architecture: without layers that are for others.
+    #[must_use]
+    pub fn for_architecture(mut self, architecture: Architecture) -> Self {
+        let is_for = |layer: &Layer| {
+            layer.architectures.is_empty()
+                || layer.architectures.iter().any(|name| name == architecture.name())
+        };
+        self.layers.retain(is_for);
+        self
+    }
+
+    /// Locked tools that are in it themselves.
+    #[must_use]
+    pub fn ships(&self) -> Vec<String> {
+        self.layers.iter().flat_map(|layer| layer.ships.clone()).collect()
     }
 
     /// Names of everything that must be given.

@@ -8,9 +8,9 @@ use clap::{Args, Parser, Subcommand};
 
 use images::archive;
 use images::assemble::{self, Request};
-use images::description::Description;
-use images::read;
+use images::description::{Description, Linkage};
 use images::target::Architecture;
+use images::{inspect, licences, read};
 
 /// Makes OCI images, the same bytes on every machine.
 #[derive(Debug, Parser)]
@@ -38,6 +38,35 @@ enum Verb {
         /// Archives.
         #[arg(required = true)]
         archives: Vec<PathBuf>,
+    },
+    /// Gather the licence texts of the crates in an image.
+    Licences {
+        /// Description of the image (images/*.toml), which names the crates.
+        #[arg(long)]
+        image: PathBuf,
+        /// Output of `cargo metadata --format-version 1 --filter-platform TARGET`.
+        #[arg(long)]
+        metadata: PathBuf,
+        /// Our own licence.
+        #[arg(long)]
+        own: PathBuf,
+        /// Folder to write.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Hold a program to its architecture and linkage, and to naming no path of its build.
+    Inspect {
+        /// aarch64 or x86_64.
+        #[arg(long)]
+        architecture: Architecture,
+        /// Whether it is loaded by an interpreter; else static is demanded.
+        #[arg(long)]
+        dynamic: bool,
+        /// Words that may not stand in it.
+        #[arg(long)]
+        without: Vec<String>,
+        /// Program.
+        program: PathBuf,
     },
     /// Print what images run, may do and write to, as Markdown.
     Describe {
@@ -101,6 +130,16 @@ fn run(verb: Verb) -> Result<()> {
         Verb::Build(arguments) => assemble::image(&request(arguments)?),
         Verb::Index { output, archives } => index(&output, &archives),
         Verb::Verify { archives } => archives.iter().try_for_each(|path| verify(path)),
+        Verb::Licences { image, metadata, own, output } => {
+            let crates = Description::load(&image)?.crates;
+            let (all, without) = licences::gather(&metadata, &crates, &own, &output)?;
+            println!("licences: {all} crates, {without} of them ship no text");
+            Ok(())
+        }
+        Verb::Inspect { architecture, dynamic, without, program } => {
+            let linkage = if dynamic { Linkage::Dynamic } else { Linkage::StaticPie };
+            inspect::program(&program, linkage, architecture, &without)
+        }
         Verb::Describe { descriptions } => {
             let described: Result<Vec<String>> =
                 descriptions.iter().map(|path| Ok(Description::load(path)?.markdown())).collect();

@@ -190,3 +190,59 @@ fn the_page_tells_what_the_descriptions_say() {
         );
     }
 }
+
+#[test]
+fn licences_are_those_of_what_is_linked() {
+    let site = Site::new();
+    let manifest = |name: &str| site.at(name).join("Cargo.toml").display().to_string();
+    let mut metadata: Value =
+        serde_json::from_str(materials::METADATA).expect("metadata of the fixture");
+    for package in metadata["packages"].as_array_mut().expect("packages") {
+        let name = package["name"].as_str().expect("a name").to_owned();
+        package["manifest_path"] = manifest(&format!("crates/{name}")).into();
+        site.put(&format!("crates/{name}/LICENSE-MIT"), name.as_bytes());
+    }
+    site.put("metadata.json", metadata.to_string().as_bytes());
+    let words = ["licences", "--image", "agent.toml", "--metadata", "metadata.json"];
+    let words = words.map(|word| if word.contains('.') { site.at(word) } else { word.into() });
+    let rest = ["--own".into(), site.at("licences/LICENSE"), "--output".into(), site.at("texts")];
+    let told = fixture::images(words.into_iter().chain(rest)).expect("gathered");
+    assert!(told.contains("0 of them ship no text"), "{told}");
+    let list = std::fs::read_to_string(site.at("texts/CRATES.txt")).expect("a list");
+    assert!(list.lines().count() > 0, "{list}");
+    for line in list.lines() {
+        let name = line.split(": ").next().expect("a name");
+        let text = std::fs::read_to_string(site.at(&format!("texts/{name}/LICENSE-MIT")));
+        assert!(name.starts_with(&text.expect("a text")), "{name}");
+    }
+    assert_eq!(std::fs::read(site.at("texts/LICENSE")).expect("ours"), b"Do.\n");
+}
+
+#[test]
+fn a_path_of_the_build_is_found_in_a_program() {
+    let site = Site::new();
+    let mut bytes = Elf::static_for(62).bytes();
+    bytes.extend(b"\0panicked at /home/user/tree/agent/main.rs\0");
+    site.put("program", &bytes);
+    let inspect = |word: &str| {
+        let words = ["inspect", "--architecture", "x86_64", "--without", word].map(Into::into);
+        fixture::images(words.into_iter().chain([site.at("program")]))
+    };
+    inspect("/home/other").expect("clean");
+    let told = inspect("/home/user").expect_err("refused");
+    assert!(told.contains("at /home/user/tree/agent/main.rs"), "{told}");
+}
+
+#[test]
+fn a_layer_can_be_for_one_architecture() {
+    let site = Site::new();
+    let text = std::fs::read_to_string(site.at("agent.toml")).expect("agent.toml");
+    let layer = "[[layer]]\nname = \"more\"\narchitectures = [\"aarch64\"]\n\
+                 ships = [\"no-such-tool\"]\n[[layer.folder]]\npath = \"/more\"\nmode = \"0755\"\n";
+    site.put("agent.toml", format!("{text}{layer}").as_bytes());
+    site.build("x86_64").expect("built");
+    let listing = archive(&site.output("x86_64"));
+    let (_, root) = root_of(&listing, &json(&listing, "index.json")["manifests"][0]);
+    assert!(!root.contains_key("more/"));
+    assert!(site.build("aarch64").expect_err("refused").contains("no-such-tool"));
+}

@@ -5,6 +5,7 @@
 //! need, and procedural macros with all below them, which run in the compiler.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -24,6 +25,7 @@ struct Package {
     version: String,
     license: Option<String>,
     source: Option<String>,
+    manifest_path: Option<PathBuf>,
     targets: Vec<Target>,
 }
 
@@ -70,6 +72,20 @@ impl Package {
         let (name, version) = (self.name.clone(), self.version.clone());
         Component { name, version, licence, sha256: None, uses: BTreeSet::new() }
     }
+}
+
+/// Where the sources of crates of others are, by package URL.
+///
+/// # Errors
+/// When this is no metadata.
+pub fn folders(metadata: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let metadata: Metadata =
+        serde_json::from_str(metadata).context("no output of `cargo metadata`")?;
+    let folder = |package: Package| {
+        let path = package.source.is_some().then_some(package.manifest_path.as_ref()?)?;
+        Some((package.url(), path.parent()?.to_owned()))
+    };
+    Ok(metadata.packages.into_iter().filter_map(folder).collect())
 }
 
 /// The crates that `roots`, crates of the workspace, are made of.

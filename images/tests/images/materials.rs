@@ -76,7 +76,10 @@ fn what_is_linked_is_told_and_nothing_else() {
 fn tools_that_ship_are_told() {
     let site = Site::new();
     let text = std::fs::read_to_string(site.at("agent.toml")).expect("agent.toml");
-    site.put("agent.toml", format!("ships = [\"libchdb\"]\n{text}").as_bytes());
+    site.put(
+        "agent.toml",
+        text.replace("name = \"agent\"\n", "name = \"agent\"\nships = [\"libchdb\"]\n").as_bytes(),
+    );
     site.build("x86_64").expect("built");
     let listing = archive(&site.output("x86_64"));
     let (_, root) = root_of(&listing, &document(&listing, "index.json")["manifests"][0]);
