@@ -10,6 +10,7 @@ help:
 	@echo 'make bench         measure cost and speed into docs/perf.md'
 	@echo 'make fuzz          run every fuzz target for FUZZ_SECONDS; TARGETS="wire flow" names some'
 	@echo 'make vm            boot the kernels of kernel-matrix/ and run the cases in them'
+	@echo 'make images        container images of the agent for both architectures'
 	@echo 'make bpf           build the kernel side alone'
 	@echo 'make tidy          the rules of STYLE.md; make fmt formats'
 	@echo 'make prerequisites install what tests need'
@@ -49,5 +50,5 @@ prerequisites: linker
 vm: linker
 	@$(XTASK) vm $(OPTIONS)
 
-images:
-	@echo 'make images: not yet; images for both architectures come with issue 6' >&2; exit 2
+images: linker
+	@$(XTASK) images

@@ -1,12 +1,12 @@
-//! Static programs for both architectures, without a cross gcc: clang and lld with musl's headers.
+//! Static programs for the kernels under test, without a cross gcc: clang and lld with musl's headers.
 //!
 //! In: names of packages of the workspace. Out: static programs below `target/<triple>/`. Never: a
-//! path of this machine in what is built from C.
+//! path of this machine in what is built from C. What is shipped is built by [`crate::ship`].
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::debian::{Archive, Package};
 
@@ -45,25 +45,10 @@ impl Arch {
         found.with_context(|| format!("{word:?} is no architecture: x86_64 or aarch64"))
     }
 
-    fn triple(self) -> String {
+    /// As Rust says it: static, with musl.
+    pub fn triple(self) -> String {
         format!("{}-unknown-linux-musl", self.name())
     }
-}
-
-/// `cargo xtask static`: the agent for both architectures, or one, as it is shipped.
-pub fn agents(root: &Path, words: &[&str]) -> Result<()> {
-    let wanted: Vec<Arch> = match words {
-        [] => Arch::ALL.to_vec(),
-        [word] => vec![Arch::parse(word)?],
-        _ => bail!("usage: cargo xtask static [x86_64|aarch64]"),
-    };
-    for arch in wanted {
-        let folder = build(root, arch, &["agentd"], true)?;
-        let program = folder.join("deepflow-agent");
-        let bytes = std::fs::metadata(&program)?.len();
-        println!("{} ({bytes} bytes)", program.display());
-    }
-    Ok(())
 }
 
 /// Builds packages for an architecture; gives the folder of their programs.
@@ -111,7 +96,8 @@ pub fn target_folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }
 
-fn cargo_home() -> Result<PathBuf> {
+/// Where cargo keeps what it brings.
+pub fn cargo_home() -> Result<PathBuf> {
     if let Some(home) = std::env::var_os("CARGO_HOME") {
         return Ok(home.into());
     }

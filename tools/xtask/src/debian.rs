@@ -48,11 +48,7 @@ impl Archive {
         if place.join(".whole").exists() {
             return Ok(place);
         }
-        let file = self.download(package)?;
-        if let Some((_, wanted)) = package.lock {
-            let found = sha256(&file)?;
-            ensure!(found == wanted, "{}: sha256 is {found}, locked is {wanted}", file.display());
-        }
+        let file = self.file(package)?;
         if place.exists() {
             fs::remove_dir_all(&place)?;
         }
@@ -61,6 +57,16 @@ impl Archive {
         run(Command::new("dpkg-deb").arg("-x").arg(&file).arg(&place_word))?;
         fs::write(place.join(".whole"), "")?;
         Ok(place)
+    }
+
+    /// The file of a package, held to its digest where it is locked.
+    pub fn file(&self, package: &Package<'_>) -> Result<PathBuf> {
+        let file = self.download(package)?;
+        if let Some((_, wanted)) = package.lock {
+            let found = sha256(&file)?;
+            ensure!(found == wanted, "{}: sha256 is {found}, locked is {wanted}", file.display());
+        }
+        Ok(file)
     }
 
     /// Version and sha256 that the suite has now.

@@ -4,10 +4,14 @@ mod cross;
 mod debian;
 mod fuzz;
 mod generate;
+mod nix;
 mod prerequisites;
+mod reproduce;
 mod run;
+mod ship;
 mod suite;
 mod tidy;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -25,7 +29,14 @@ const USAGE: &str = "usage: cargo xtask VERB
   bench                        measure into docs/perf.md
   fuzz [--seconds N] [--jobs N] [--grow] [TARGET…]
                                run fuzz targets; --grow keeps what they found as corpora
+  tools fetch|verify [--from FOLDER]
+                               bring what is shipped is built with, or hold it to its digests
+  tools store                  put it into the Nix store, by digest
   static [ARCH]                the agent as a static program for each architecture
+  images                       the agent as a container image for each architecture, and for both
+  nix [PACKAGE…]               the same by Nix, in its sandbox, without network
+  reproduce [--by MEANS] [--arch ARCH]
+                               build by several means and compare every byte
   kernels fetch|lock           bring the kernels of kernel-matrix/, or lock what the archive has
   vm [--kernel ID]… [--packaged] [--write]
                                boot kernels and run the cases in them
@@ -56,7 +67,11 @@ fn dispatch() -> Result<()> {
         ["compare-tshark", words @ ..] => suite::compare_tshark(&root, words),
         ["bench"] => suite::bench(&root),
         ["fuzz", words @ ..] => fuzz::run(&root, words),
-        ["static", words @ ..] => cross::agents(&root, words),
+        ["tools", words @ ..] => tools::run(&root, words),
+        ["static", words @ ..] => ship::agents(&root, words),
+        ["nix", words @ ..] => nix::run(&root, words),
+        ["reproduce", words @ ..] => reproduce::run(&root, words),
+        ["images"] => ship::images(&root),
         ["kernels", words @ ..] => vm::kernels(&root, words),
         ["vm", words @ ..] => vm::run(&root, words).map(drop),
         _ => bail!("{USAGE}"),

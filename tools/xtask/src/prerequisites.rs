@@ -251,6 +251,14 @@ impl Drop for QuietServices {
     }
 }
 
+/// Installs the storage engine, a library that npm brings.
+///
+/// # Errors
+/// When npm is missing or fails.
+pub fn engine(root: &Path) -> Result<()> {
+    npm_install(&root.join(NPM_FOLDERS[0].0))
+}
+
 fn npm_install(folder: &Path) -> Result<()> {
     let lock = std::fs::read_to_string(folder.join("package-lock.json"))?;
     let stamp = folder.join(NPM_STAMP);

@@ -1,0 +1,74 @@
+//! Builds by Nix on this machine's own tools, without network and in Nix's sandbox.
+//!
+//! In: `.tools/ship`, flake.nix, the offline set in place of nixpkgs. Out: what the flake makes.
+//! Never: a substituter, an address, a build outside of the sandbox.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::tools::{self, lock};
+
+/// Debian's Nix has no shell of its own; the sandbox shows the machine's.
+const SETTINGS: &str = "experimental-features = nix-command flakes\n\
+    build-users-group =\n\
+    sandbox = true\n\
+    sandbox-fallback = false\n\
+    substituters =\n\
+    warn-dirty = false\n\
+    sandbox-paths = /bin /usr /lib /lib64 /etc/alternatives";
+
+/// `cargo xtask nix`: the agents and images that are named, or all.
+pub fn run(root: &Path, words: &[&str]) -> Result<()> {
+    tools::fetch(root, None)?;
+    let folder = crate::cross::target_folder(root).join("nix");
+    fs::create_dir_all(&folder)?;
+    let names: &[&str] = if words.is_empty() { &["agent-x86_64", "agent-aarch64"] } else { words };
+    for name in names {
+        let path = build(root, name, &folder)?;
+        println!("{name}: {}", path.display());
+    }
+    Ok(())
+}
+
+/// Builds a package of the flake; gives its store path, which a link in `folder` keeps.
+pub fn build(root: &Path, name: &str, folder: &Path) -> Result<PathBuf> {
+    store(root)?;
+    let link = folder.join(name);
+    let mut command = nix("nix");
+    command.arg("build").args(["--override-input", "nixpkgs", "path:./tools/nix/offline"]);
+    command.args(["--no-write-lock-file", "--print-build-logs", "--out-link"]).arg(&link);
+    let status = command.arg(format!(".#{name}")).current_dir(root).status().context("nix")?;
+    ensure!(status.success(), "nix build .#{name} failed");
+    link.canonicalize().with_context(|| link.display().to_string())
+}
+
+/// Adds the verified tools and crates to the store, by digest.
+pub fn store(root: &Path) -> Result<()> {
+    let folder = root.join(tools::FOLDER);
+    for tool in lock::read(root)? {
+        let kind: &[&str] = if tool.is_folder { &["--recursive"] } else { &[] };
+        add(&folder, kind, &[OsStr::new(tool.place()).to_owned()])?;
+    }
+    let crates = lock::crates(root)?;
+    let files: Vec<_> = crates.iter().map(|one| one.file().into()).collect();
+    add(&folder.join("archives"), &[], &files)
+}
+
+fn add(folder: &Path, kind: &[&str], names: &[std::ffi::OsString]) -> Result<()> {
+    let mut command = nix("nix-store");
+    command.arg("--add-fixed").args(kind).arg("sha256").args(names).current_dir(folder);
+    let output = command.output().context("nix-store")?;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "nix-store --add-fixed: {}", error.trim());
+    Ok(())
+}
+
+fn nix(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("NIX_CONFIG", SETTINGS);
+    command
+}
