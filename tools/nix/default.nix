@@ -1,0 +1,90 @@
+# What we ship, as derivations around tools/ship/*.sh.
+#
+# In: a package set, the commit of the tree (null: it has changes). Out: packages, checks, demo.
+# Never: a tool that tools.lock.toml does not name, but for the shell and the linker that build
+# scripts of crates are linked with, which leave nothing in what comes out.
+{ pkgs, revision }:
+let
+  lock = builtins.fromTOML (builtins.readFile ../../tools.lock.toml);
+  cargo = builtins.fromTOML (builtins.readFile ../../Cargo.toml);
+
+  # Tools are brought by their own clients, then added to the store by digest, not by address.
+  brought = name:
+    let tool = builtins.head (builtins.filter (one: one.name == name) lock.tool);
+    in pkgs.requireFile {
+      name = tool.file or tool.name;
+      sha256 = tool.sha256;
+      hashMode = if tool.folder or false then "recursive" else "flat";
+      message = "${name} ${tool.version} is not in the store: run `cargo xtask tools store`";
+    };
+
+  rust = import ./foreign.nix { inherit pkgs; folder = brought "rust"; };
+  zig = pkgs.runCommandCC "zig" { nativeBuildInputs = [ pkgs.python3 ]; } ''
+    python3 -m zipfile -e ${brought "ziglang"} unpacked
+    mv unpacked/ziglang $out
+    chmod 755 $out/zig
+  '';
+  crates = pkgs.rustPlatform.importCargoLock { lockFile = ../../Cargo.lock; };
+
+  # Files outside of these change nothing, so they cause no build.
+  top = path: builtins.head (builtins.split "/" path);
+  wanted = map top cargo.workspace.members
+    ++ [ "Cargo.toml" "Cargo.lock" "LICENSE" "bpf" "kernel-matrix" "tools.lock.toml" ];
+  root = toString ../..;
+  below = path: builtins.substring (builtins.stringLength root + 1) (-1) path;
+  source = builtins.path {
+    name = "deepflow";
+    path = ../..;
+    filter = path: kind: builtins.elem (top (below path)) wanted
+      && ! builtins.elem (baseNameOf path) [ "node_modules" "target" ];
+  };
+
+  step = name: script: pkgs.runCommandCC name { } ''
+    export RUST=${rust} ZIG=${zig} CRATES=${crates} SCRATCH=$TMPDIR/scratch
+    export REVISION=${if revision == null then "unknown" else revision}
+    cd ${source}
+    ${script}
+  '';
+  program = arch: package: name: step "${name}-${arch}" ''
+    sh tools/ship/program.sh ${arch}-unknown-linux-musl ${package} ${name} $out/bin
+  '';
+  agent = arch: program arch "agentd" "deepflow-agent";
+  builder = program "x86_64" "images" "images";
+
+  image = arch:
+    if revision == null
+    then throw "this tree has changes that no commit has; an image names its commit"
+    else step "deepflow-agent-${arch}.tar" ''
+      export IMAGES=${builder}/bin/images
+      sh tools/ship/image.sh agent ${arch} $out agent=${agent arch}/bin/deepflow-agent
+    '';
+  index = step "deepflow-agent.tar" ''
+    ${builder}/bin/images index --output $out ${image "x86_64"} ${image "aarch64"}
+  '';
+  clean = arch: step "deepflow-agent-${arch}-is-static-and-names-no-path" ''
+    ${builder}/bin/images inspect --architecture ${arch} --without /nix/store --without $TMPDIR \
+      ${agent arch}/bin/deepflow-agent
+    touch $out
+  '';
+in
+rec {
+  packages = {
+    agent-x86_64 = agent "x86_64";
+    agent-aarch64 = agent "aarch64";
+    agent-image-x86_64 = image "x86_64";
+    agent-image-aarch64 = image "aarch64";
+    images = index;
+    default = packages.agent-x86_64;
+  };
+  checks = {
+    agent-x86_64 = clean "x86_64";
+    agent-aarch64 = clean "aarch64";
+  };
+  # What the agent can do on this kernel.
+  demo = {
+    type = "app";
+    program = toString (pkgs.writeShellScript "deepflow-demo" ''
+      exec ${packages.agent-x86_64}/bin/deepflow-agent check "$@"
+    '');
+  };
+}
