@@ -1,0 +1,130 @@
+"""What we ship, by the same steps as `cargo xtask static|images` and Nix: tools/ship/*.sh.
+
+In: sources of the packages, locked tools, `--define=REVISION=COMMIT`. Out: programs, BPF objects,
+images. Never: a list of packages, which Cargo.toml has.
+"""
+
+load("@locked//:packages.bzl", "PACKAGES")
+
+_TOOLS = {
+    "_rust": attr.label(default = "@locked//:rust", allow_single_file = True),
+    "_zig": attr.label(default = "@locked//:zig", allow_single_file = True),
+    "_crates": attr.label(default = "@locked//:crates", allow_single_file = True),
+}
+
+# Sources are copied, as the compiler would see links to other places else.
+_BEGIN = """
+set -eu
+here=$PWD
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+mkdir "$scratch/source"
+xargs cp -L --parents -t "$scratch/source" < "$LIST"
+export RUST="$here/$RUST" ZIG="$here/$ZIG" CRATES="$here/$CRATES" SCRATCH="$scratch/between"
+cd "$scratch/source"
+"""
+
+def _step(context, mnemonic, output, command, inputs = [], environment = {}):
+    sources = context.files.sources
+    listed = context.actions.declare_file(context.label.name + ".sources")
+    context.actions.write(listed, "".join([file.path + "\n" for file in sources]))
+    tools = [context.file._rust, context.file._zig, context.file._crates]
+    context.actions.run_shell(
+        mnemonic = mnemonic,
+        progress_message = mnemonic + " %{output}",
+        outputs = [output],
+        inputs = sources + inputs + tools + [listed],
+        command = _BEGIN + command,
+        env = {
+            "LIST": listed.path,
+            "RUST": tools[0].path,
+            "ZIG": tools[1].path,
+            "CRATES": tools[2].path,
+            "REVISION": context.var.get("REVISION", "unknown"),
+            "OUTPUT": output.path,
+        } | environment,
+    )
+    return [DefaultInfo(files = depset([output]), executable = output)]
+
+def _program_impl(context):
+    output = context.actions.declare_file(context.attr.arch + "/" + context.attr.program)
+    return _step(
+        context,
+        "Program",
+        output,
+        """
+        sh tools/ship/program.sh "$ARCH-unknown-linux-musl" "$PACKAGE" "$PROGRAM" "$scratch/out"
+        cp "$scratch/out/$PROGRAM" "$here/$OUTPUT"
+        """,
+        environment = {
+            "ARCH": context.attr.arch,
+            "PACKAGE": context.attr.package,
+            "PROGRAM": context.attr.program,
+        },
+    )
+
+program = rule(
+    implementation = _program_impl,
+    executable = True,
+    attrs = _TOOLS | {
+        "sources": attr.label_list(allow_files = True),
+        "arch": attr.string(mandatory = True),
+        "package": attr.string(mandatory = True),
+        "program": attr.string(mandatory = True),
+    },
+)
+
+def _image_impl(context):
+    output = context.actions.declare_file(context.label.name + ".tar")
+    return _step(
+        context,
+        "Image",
+        output,
+        """
+        export IMAGES="$here/$BUILDER"
+        sh tools/ship/image.sh "$IMAGE" "$ARCH" "$here/$OUTPUT" "$IMAGE=$here/$INPUT"
+        """,
+        inputs = [context.file.builder, context.file.program],
+        environment = {
+            "ARCH": context.attr.arch,
+            "IMAGE": context.attr.image,
+            "BUILDER": context.file.builder.path,
+            "INPUT": context.file.program.path,
+        },
+    )
+
+image = rule(
+    implementation = _image_impl,
+    executable = True,
+    attrs = _TOOLS | {
+        "sources": attr.label_list(allow_files = True),
+        "arch": attr.string(mandatory = True),
+        "image": attr.string(mandatory = True),
+        "builder": attr.label(mandatory = True, allow_single_file = True),
+        "program": attr.label(mandatory = True, allow_single_file = True),
+    },
+)
+
+def _index_impl(context):
+    output = context.actions.declare_file(context.attr.image + ".tar")
+    context.actions.run(
+        mnemonic = "ImageIndex",
+        outputs = [output],
+        inputs = context.files.images,
+        executable = context.file.builder,
+        arguments = ["index", "--output", output.path] + [one.path for one in context.files.images],
+    )
+    return [DefaultInfo(files = depset([output]))]
+
+image_index = rule(
+    implementation = _index_impl,
+    attrs = {
+        "image": attr.string(mandatory = True),
+        "images": attr.label_list(mandatory = True, allow_files = True),
+        "builder": attr.label(mandatory = True, allow_single_file = True),
+    },
+)
+
+def workspace_sources():
+    """Labels of the sources of every package of the workspace, and of what belongs to none."""
+    return ["//" + package + ":sources" for package in PACKAGES] + ["//:sources"]
