@@ -1,10 +1,8 @@
 """What we ship, by the same steps as `cargo xtask static|images` and Nix: tools/ship/*.sh.
 
 In: sources of the packages, locked tools, `--define=REVISION=COMMIT`. Out: programs, BPF objects,
-images. Never: a list of packages, which Cargo.toml has.
+images. Never: a list of packages, which Cargo.toml has (tools.bzl reads it).
 """
-
-load("@locked//:packages.bzl", "PACKAGES")
 
 _TOOLS = {
     "_rust": attr.label(default = "@locked//:rust", allow_single_file = True),
@@ -124,7 +122,3 @@ image_index = rule(
         "builder": attr.label(mandatory = True, allow_single_file = True),
     },
 )
-
-def workspace_sources():
-    """Labels of the sources of every package of the workspace, and of what belongs to none."""
-    return ["//" + package + ":sources" for package in PACKAGES] + ["//:sources"]
