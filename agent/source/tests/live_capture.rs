@@ -12,6 +12,8 @@ mod calls;
 mod capture;
 #[path = "live/processes.rs"]
 mod processes;
+#[path = "live/tls.rs"]
+mod tls;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
