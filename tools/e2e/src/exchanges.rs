@@ -84,20 +84,25 @@ pub struct Load<'a> {
 impl Load<'_> {
     /// Compares, at each point.
     pub fn check(&self, rows: &Rows, report: &mut Report) -> Result<()> {
+        self.check_at(&POINTS, rows, report)
+    }
+
+    /// Compares, at these points alone.
+    pub fn check_at(&self, points: &[&str], rows: &Rows, report: &mut Report) -> Result<()> {
         let of_port = |row: &Value| number(row, "server_port") == u64::from(self.port);
         let all: Vec<Value> = rows.table("l7_flow_log")?.into_iter().filter(of_port).collect();
         let is_left_out =
             |row: &Value| self.left_out.iter().any(|kind| row["request_type"] == *kind);
-        for point in POINTS {
+        for point in points {
             let mut found: Vec<&Value> =
-                all.iter().filter(|row| row["observation_point"] == point).collect();
+                all.iter().filter(|row| row["observation_point"] == *point).collect();
             found.retain(|row| !is_left_out(row));
             found.sort_by_key(|row| number(row, "start_time"));
             self.check_exchanges(point, &found, report);
             self.check_times(point, &found, report);
         }
         self.check_names(&all, report);
-        self.check_metrics(rows, &all, report)
+        self.check_metrics(points, rows, &all, report)
     }
 
     fn row_key(&self, row: &Value) -> String {
@@ -168,12 +173,18 @@ impl Load<'_> {
     }
 
     /// Metrics sum to the rows: those of packets, of the client and of the server.
-    fn check_metrics(&self, rows: &Rows, all: &[Value], report: &mut Report) -> Result<()> {
+    fn check_metrics(
+        &self,
+        points: &[&str],
+        rows: &Rows,
+        all: &[Value],
+        report: &mut Report,
+    ) -> Result<()> {
         let documents = rows.table("application_map.1s")?;
-        for point in POINTS {
+        for point in points {
             let of_point = |row: &&Value| {
                 number(row, "server_port") == u64::from(self.port)
-                    && row["observation_point"] == point
+                    && row["observation_point"] == *point
             };
             let sum = |name: &str| -> u64 {
                 documents.iter().filter(of_point).map(|row| number(row, name)).sum()

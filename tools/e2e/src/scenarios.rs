@@ -12,6 +12,7 @@ pub mod real_servers;
 pub mod replay;
 pub mod selfcheck;
 pub mod teardown;
+pub mod tls;
 
 use std::path::PathBuf;
 
@@ -57,6 +58,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "amqp", run: real_servers::amqp },
     Scenario { name: "nats", run: real_servers::nats },
     Scenario { name: "zmtp", run: real_servers::zmtp },
+    Scenario { name: "tls", run: tls::run },
     Scenario { name: "server-killed", run: failures::server_killed },
     Scenario { name: "engine-killed", run: failures::engine_killed },
     Scenario { name: "agent-killed", run: failures::agent_killed },

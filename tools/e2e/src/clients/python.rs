@@ -15,7 +15,7 @@ use crate::process;
 /// Where `cargo xtask prerequisites test` installs the libraries.
 const LIBRARIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/python");
 
-const SCRIPTS: [(&str, &str); 8] = [
+const SCRIPTS: [(&str, &str); 9] = [
     ("talk.py", include_str!("../../python/talk.py")),
     ("http2_talk.py", include_str!("../../python/http2_talk.py")),
     ("grpc_talk.py", include_str!("../../python/grpc_talk.py")),
@@ -23,6 +23,7 @@ const SCRIPTS: [(&str, &str); 8] = [
     ("mqtt_talk.py", include_str!("../../python/mqtt_talk.py")),
     ("amqp_talk.py", include_str!("../../python/amqp_talk.py")),
     ("nats_talk.py", include_str!("../../python/nats_talk.py")),
+    ("tls_talk.py", include_str!("../../python/tls_talk.py")),
     ("zmtp_talk.py", include_str!("../../python/zmtp_talk.py")),
 ];
 
@@ -55,11 +56,20 @@ impl Scripts {
         command
     }
 
+    /// Adds the same to a command that runs what it is given.
+    pub fn append(&self, command: &mut Command, script: &str, words: &[&str]) {
+        command.env("PYTHONPATH", LIBRARIES).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.arg("python3").arg(self.folder.join(script)).args(words);
+    }
+
     /// Runs a client to its end; what it tells.
     pub fn ask(&self, space: &Namespace, script: &str, words: &[&str]) -> Result<Vec<Exchange>> {
         let text = process::run(&mut self.command(space, script, words))?;
-        let told = lab::lines(&text)?;
-        let exchanges = told.iter().map(Exchange::read).collect::<Result<Vec<_>>>();
-        exchanges.with_context(|| script.to_owned())
+        Self::read(&text).with_context(|| script.to_owned())
+    }
+
+    /// What a client told.
+    pub fn read(text: &str) -> Result<Vec<Exchange>> {
+        lab::lines(text)?.iter().map(Exchange::read).collect()
     }
 }

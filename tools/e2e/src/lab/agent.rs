@@ -10,7 +10,7 @@ use super::{Namespace, lines};
 use crate::process::Process;
 
 /// How long the agent may take until it captures.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+const START_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// `deepflow-agent standalone` in a namespace.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Rows {
 
 impl Agent {
     /// Starts it with this configuration (YAML) and waits until packets are watched, and system
-    /// calls too unless `inputs.ebpf` is off.
+    /// calls too unless `inputs.ebpf` is off, and TLS libraries if that is on.
     pub fn start(
         space: &Namespace,
         programs: &Path,
@@ -47,10 +47,12 @@ impl Agent {
         let mut process = Process::start("agent", &folder, &mut command)?;
         let log = folder.join("agent.log");
         let has_calls = !configuration.contains("ebpf: {disabled: true}");
+        let has_tls = configuration.contains("tls: {enabled: true}");
         process.wait_until(START_TIMEOUT, || {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             said.contains("watching packets")
                 && (!has_calls || said.contains("watching system calls"))
+                && (!has_tls || said.contains("watching TLS libraries"))
         })?;
         Ok(Self { process, folder })
     }

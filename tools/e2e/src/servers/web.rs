@@ -20,6 +20,12 @@ pub const HTTP1_PORT: u16 = 8080;
 pub const HTTP2_PORT: u16 = 8081;
 /// HTTP/2 over TLS.
 pub const TLS_PORT: u16 = 8443;
+/// HTTP/1.1 over TLS, for each client that is told apart by its port.
+pub const TLS_HTTP1_PORT: u16 = 8444;
+/// The same.
+pub const TLS_PYTHON_PORT: u16 = 8445;
+/// The same.
+pub const TLS_ELSEWHERE_PORT: u16 = 8446;
 /// FastCGI.
 pub const FASTCGI_PORT: u16 = 9000;
 /// The server's name in its certificate.
@@ -133,6 +139,16 @@ http {{
   server {{
     listen 127.0.0.1:{HTTP1_PORT};
     keepalive_requests {REQUESTS_A_CONNECTION};
+    {locations}
+  }}
+  server {{
+    listen 127.0.0.1:{TLS_HTTP1_PORT} ssl;
+    listen 127.0.0.1:{TLS_PYTHON_PORT} ssl;
+    listen 127.0.0.1:{TLS_ELSEWHERE_PORT} ssl;
+    server_name {NAME};
+    keepalive_requests {REQUESTS_A_CONNECTION};
+    ssl_certificate {folder}/cert.pem;
+    ssl_certificate_key {folder}/key.pem;
     {locations}
   }}
   server {{
