@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 34] = [
+const NEEDS: [Need; 35] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -81,6 +81,7 @@ const NEEDS: [Need; 34] = [
     need("rabbitmq-server", "rabbitmq-server", Purpose::Test),
     need("epmd", "erlang-base", Purpose::Test),
     need("nats-server", "nats-server", Purpose::Test),
+    need("slapd", "slapd", Purpose::Test),
     need("fcgiwrap", "fcgiwrap", Purpose::Test),
     need("openssl", "openssl", Purpose::Test),
     need("python3", "python3", Purpose::Test),

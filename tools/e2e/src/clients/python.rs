@@ -15,7 +15,7 @@ use crate::process;
 /// Where `cargo xtask prerequisites test` installs the libraries.
 const LIBRARIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/python");
 
-const SCRIPTS: [(&str, &str); 9] = [
+const SCRIPTS: [(&str, &str); 12] = [
     ("talk.py", include_str!("../../python/talk.py")),
     ("http2_talk.py", include_str!("../../python/http2_talk.py")),
     ("grpc_talk.py", include_str!("../../python/grpc_talk.py")),
@@ -25,6 +25,9 @@ const SCRIPTS: [(&str, &str); 9] = [
     ("nats_talk.py", include_str!("../../python/nats_talk.py")),
     ("tls_talk.py", include_str!("../../python/tls_talk.py")),
     ("zmtp_talk.py", include_str!("../../python/zmtp_talk.py")),
+    ("ldap_talk.py", include_str!("../../python/ldap_talk.py")),
+    ("smtp_talk.py", include_str!("../../python/smtp_talk.py")),
+    ("thrift_talk.py", include_str!("../../python/thrift_talk.py")),
 ];
 
 /// The scripts in a folder of their own.

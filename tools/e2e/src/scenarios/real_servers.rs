@@ -33,7 +33,7 @@ processors:
     application_protocol_inference:
       enabled_protocols: [HTTP, HTTP2, gRPC, TLS, Redis, MySQL, PostgreSQL, Pulsar, RocketMQ, Kafka,
         DNS, MQTT, MongoDB, AMQP, NATS, ZMTP, OpenWire, Memcached, Dubbo, Cassandra, TDS, bRPC,
-        FastCGI, SofaRPC, Tars, SomeIP, KRPC, Thrift]
+        FastCGI, SofaRPC, Tars, SomeIP, KRPC, Thrift, LDAP, SMTP]
 ";
 
 /// A namespace with an agent, and what real clients need.
@@ -316,6 +316,64 @@ pub fn zmtp(context: &Context, report: &mut Report) -> Result<()> {
             resource: "request_resource",
             processes: PYTHON,
             left_out: &["GREETING", "READY", "SUBSCRIBE"],
+            exchanges,
+        };
+        load.check(&rows, report)?;
+    }
+    Ok(())
+}
+
+/// LDAP by ldap3 against slapd: binds, searches, changes, errors, answers of many entries.
+pub fn ldap(context: &Context, report: &mut Report) -> Result<()> {
+    let Some(lab) = Lab::start(context, report)? else { return Ok(()) };
+    let server = plain::slapd(&lab.space, lab.folder, PORT)?;
+    let exchanges = lab.ask("ldap_talk.py", &[&PORT.to_string(), "40", plain::PASSWORD])?;
+    drop(server);
+    let load = Load {
+        port: PORT,
+        protocol: "LDAP",
+        resource: "request_resource",
+        processes: ("python3", "slapd"),
+        left_out: &[],
+        exchanges: &exchanges,
+    };
+    load.check(&lab.finish(report)?, report)
+}
+
+/// SMTP by smtplib against aiosmtpd: mails of all sizes, refusals, other commands.
+pub fn smtp(context: &Context, report: &mut Report) -> Result<()> {
+    let Some(lab) = Lab::start(context, report)? else { return Ok(()) };
+    let server = lab.serve("smtp_talk.py")?;
+    let exchanges = lab.ask("smtp_talk.py", &["ask", &PORT.to_string(), "100"])?;
+    drop(server);
+    let load = Load {
+        port: PORT,
+        protocol: "SMTP",
+        resource: "request_resource",
+        processes: PYTHON,
+        left_out: &[],
+        exchanges: &exchanges,
+    };
+    load.check(&lab.finish(report)?, report)
+}
+
+/// Thrift by thriftpy2: binary and compact, with frames and without.
+pub fn thrift(context: &Context, report: &mut Report) -> Result<()> {
+    let Some(lab) = Lab::start(context, report)? else { return Ok(()) };
+    let server = lab.serve("thrift_talk.py")?;
+    let mut forms = Vec::new();
+    for (form, port) in ["0", "1", "2"].into_iter().zip(PORT..) {
+        forms.push((port, lab.ask("thrift_talk.py", &["ask", &port.to_string(), form, "200"])?));
+    }
+    drop(server);
+    let rows = lab.finish(report)?;
+    for (port, exchanges) in &forms {
+        let load = Load {
+            port: *port,
+            protocol: "Thrift",
+            resource: "request_resource",
+            processes: PYTHON,
+            left_out: &[],
             exchanges,
         };
         load.check(&rows, report)?;

@@ -1,4 +1,4 @@
-//! Servers that need little more than a port: memcached, mosquitto, nats-server.
+//! Servers that need little more than a port: memcached, mosquitto, nats-server, slapd.
 //!
 //! In: a namespace of the laboratory, which has the port for itself. Out: a running server that
 //! ends with its handle.
@@ -41,6 +41,25 @@ pub fn nats(space: &Namespace, folder: &Path, port: u16) -> Result<Process> {
     let mut command = space.command(program("nats-server")?);
     command.args(["--addr", "127.0.0.1", "--port", &port.to_string()]);
     start(space, folder, "nats-server", port, &mut command)
+}
+
+/// Password of slapd's administrator.
+pub const PASSWORD: &str = "shop-secret";
+
+/// slapd with an empty directory below `dc=shop,dc=test`.
+pub fn slapd(space: &Namespace, folder: &Path, port: u16) -> Result<Process> {
+    let (configuration, data) = (folder.join("slapd.conf"), folder.join("slapd"));
+    std::fs::create_dir_all(&data)?;
+    let text = format!(
+        "include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\n\
+         pidfile {data}/pid\ndatabase mdb\nsuffix dc=shop,dc=test\nrootdn cn=admin,dc=shop,dc=test\n\
+         rootpw {PASSWORD}\ndirectory {data}\nmaxsize 67108864\ndbnosync\n",
+        data = data.display()
+    );
+    std::fs::write(&configuration, text)?;
+    let mut command = space.command(program("slapd")?);
+    command.args(["-d", "0", "-h", &format!("ldap://127.0.0.1:{port}"), "-f"]).arg(&configuration);
+    start(space, folder, "slapd", port, &mut command)
 }
 
 /// Starts a server and waits until its port is open.
