@@ -6,6 +6,7 @@
 pub mod dns;
 pub mod http;
 pub mod mysql;
+pub mod node;
 pub mod postgresql;
 pub mod python;
 pub mod redis;

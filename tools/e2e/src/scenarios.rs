@@ -56,6 +56,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "memcached", run: real_servers::memcached },
     Scenario { name: "mqtt", run: real_servers::mqtt },
     Scenario { name: "amqp", run: real_servers::amqp },
+    Scenario { name: "amqp1", run: real_servers::amqp1 },
     Scenario { name: "nats", run: real_servers::nats },
     Scenario { name: "zmtp", run: real_servers::zmtp },
     Scenario { name: "tls", run: tls::run },

@@ -98,8 +98,11 @@ const NEEDS: [Need; 35] = [
 ];
 
 /// Folders with a lock file of npm, and what they are for.
-const NPM_FOLDERS: [(&str, Purpose); 2] =
-    [("server/store/engine", Purpose::Run), ("server/ui", Purpose::Test)];
+const NPM_FOLDERS: [(&str, Purpose); 3] = [
+    ("server/store/engine", Purpose::Run),
+    ("server/ui", Purpose::Test),
+    ("tools/e2e/node", Purpose::Test),
+];
 
 /// Kept beside the installed packages: the lock file they were installed from.
 const NPM_STAMP: &str = "node_modules/.installed-from-lock";

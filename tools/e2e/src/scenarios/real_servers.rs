@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Context;
+use crate::clients::node;
 use crate::clients::python::Scripts;
 use crate::clients::web::{Transfer, curl};
 use crate::exchanges::{Exchange, Load};
@@ -278,6 +279,24 @@ pub fn amqp(context: &Context, report: &mut Report) -> Result<()> {
         resource: "request_resource",
         processes: ("python3", "beam.smp"),
         left_out: &["ProtocolHeader", "Connection.Start", "Connection.Tune"],
+        exchanges: &exchanges,
+    };
+    load.check(&lab.finish(report)?, report)
+}
+
+/// AMQP 1.0 by rhea against RabbitMQ's extension for it.
+pub fn amqp1(context: &Context, report: &mut Report) -> Result<()> {
+    let Some(lab) = Lab::start(context, report)? else { return Ok(()) };
+    let server = RabbitMq::start(&lab.space, lab.folder, PORT)?;
+    let exchanges = node::ask(&lab.space, "amqp1_talk.mjs", &[&PORT.to_string(), "30"])?;
+    drop(server);
+    let load = Load {
+        port: PORT,
+        protocol: "AMQP",
+        resource: "request_resource",
+        processes: ("node", "beam.smp"),
+        // How a connection begins, and windows.
+        left_out: &["ProtocolHeader", "sasl-mechanisms", "sasl-init", "flow", "disposition"],
         exchanges: &exchanges,
     };
     load.check(&lab.finish(report)?, report)

@@ -30,7 +30,7 @@ impl RabbitMq {
         let mut command = space.command(program("epmd")?);
         let mapper = plain::start(space, &folder, "epmd", MAPPER_PORT, &mut command)?;
         let mut command = space.command("/usr/lib/rabbitmq/bin/rabbitmq-server");
-        std::fs::write(folder.join("enabled_plugins"), "[].\n")?;
+        std::fs::write(folder.join("enabled_plugins"), "[rabbitmq_amqp1_0].\n")?;
         command
             .env("HOME", &folder)
             .env("RABBITMQ_NODENAME", "e2e@localhost")
