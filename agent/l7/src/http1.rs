@@ -184,7 +184,7 @@ fn cut_head(direction: Direction, input: Input<'_>) -> Step<Frame<'_>> {
     }
     let probe = match direction {
         Direction::ClientToServer => head::looks_like_request(input.bytes),
-        Direction::ServerToClient => head::probe_response(input.bytes) != Probe::No,
+        Direction::ServerToClient => head::may_be_response(input.bytes),
     };
     if !probe {
         return Step::Lost;

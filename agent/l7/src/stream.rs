@@ -98,6 +98,9 @@ pub(crate) struct Stream {
     ahead_bytes: usize,
     /// The start of the stream was seen (SYN).
     anchored: bool,
+    /// Where the stream starts by a SYN before the one that is believed, while nothing was passed
+    /// on: of two answers to a SYN the client takes the first, and who sent the other is not known.
+    other_start: Option<u32>,
 }
 
 /// A segment this far behind belongs to another stream: the numbering started anew.
@@ -123,12 +126,18 @@ impl Stream {
             seq = seq.wrapping_add(1);
             // The same SYN again changes nothing.
             if !self.anchored || self.first_seq != seq {
+                let is_unused = self.anchored && self.next_seq == Some(self.first_seq);
+                let other_start = is_unused.then_some(self.first_seq);
                 self.restart(seq);
                 self.anchored = true;
+                self.other_start = other_start;
             }
         }
         if wire_bytes == 0 {
             return Placed::Old;
+        }
+        if self.other_start.take() == Some(seq) {
+            self.restart(seq);
         }
         let mark = Mark { seq: Some(seq), ..mark };
         let next = match self.next_seq {

@@ -53,7 +53,7 @@ pub(crate) fn parse(direction: Direction, text: &[u8], is_complete: bool) -> Opt
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let start = match direction {
         Direction::ClientToServer => request_line(line, first_end == text.len())?,
-        Direction::ServerToClient => status_line(line)?,
+        Direction::ServerToClient => status_line(line).or_else(|| loose_status_line(line))?,
     };
     let fields = text.get(first_end + 1..).unwrap_or(&[]);
     let mut head = Head {
@@ -113,7 +113,8 @@ fn request_line(line: &[u8], cut: bool) -> Option<StartLine<'_>> {
         _ if cut => (rest, ""),
         _ => return None,
     };
-    Some(StartLine::Request { method, target, version })
+    // More than one space is read as one (RFC 9112 §3).
+    Some(StartLine::Request { method, target: target.trim_ascii(), version })
 }
 
 /// `HTTP/1.x SP code SP [reason]`.
@@ -123,6 +124,46 @@ fn status_line(line: &[u8]) -> Option<StartLine<'_>> {
     let code = bytes::decimal(digits)? as u16;
     let reason = line.get(13..).unwrap_or(&[]);
     (100..1000).contains(&code).then_some(StartLine::Response { code, reason, version })
+}
+
+/// What clients take for a status line as well: another version, its name in small letters, space
+/// before it, any space after it, zeros before the code.
+fn loose_status_line(line: &[u8]) -> Option<StartLine<'_>> {
+    let is_space = |byte: &u8| *byte <= b' ';
+    let rest = &line[spaces_before(line)..];
+    if !has_name(rest) {
+        return None;
+    }
+    let version_end = rest.iter().position(is_space)?;
+    let version = match rest[NAME.len()..version_end].strip_prefix(b"1.0") {
+        Some(more) if more.iter().all(|byte| *byte == b'0') => "1.0",
+        _ => "1.1",
+    };
+    let rest = rest[version_end..].trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, reason) = rest.split_at(digits.min(8));
+    let code = u16::try_from(bytes::decimal(digits)?).ok()?;
+    let reason = reason.trim_ascii_start();
+    (100..1000).contains(&code).then_some(StartLine::Response { code, reason, version })
+}
+
+/// Whether bytes of a server that speaks HTTP may begin a head, be it a loose one.
+pub(crate) fn may_be_response(bytes: &[u8]) -> bool {
+    has_name(&bytes[spaces_before(bytes)..])
+}
+
+fn spaces_before(bytes: &[u8]) -> usize {
+    /// More is no slip of a server.
+    const SPACES: usize = 8;
+    bytes.iter().take(SPACES).take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+const NAME: &[u8] = b"HTTP/";
+
+/// `HTTP/` or as much of it as there is.
+fn has_name(bytes: &[u8]) -> bool {
+    let length = bytes.len().min(NAME.len());
+    bytes[..length].eq_ignore_ascii_case(&NAME[..length])
 }
 
 fn version(text: &[u8]) -> Option<&'static str> {

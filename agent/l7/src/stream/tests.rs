@@ -106,6 +106,30 @@ fn a_stream_starts_where_its_syn_says() {
     assert!(!stream.is_before_first(8));
 }
 
+/// A forged or repeated SYN with another number: the data tells which of them counts.
+#[test]
+fn of_two_starts_the_data_chooses() {
+    let segment = |seq, payload, syn| Segment {
+        time_ns: 5,
+        direction: Direction::ServerToClient,
+        seq: Some(seq),
+        payload,
+        wire_bytes: payload.len() as u32,
+        syn,
+        fin: false,
+        origin: Origin::default(),
+    };
+    for (first, expected) in [(1_000_001, "first"), (17_000_001, "second")] {
+        let mut stream = Stream::default();
+        stream.place(&segment(1_000_000, &[], true), 0);
+        stream.place(&segment(17_000_000, &[], true), 0);
+        let placed = stream.place(&segment(first, b"ab", false), 0);
+        assert!(matches!(placed, Placed::Next(piece) if piece.gap_bytes == 0), "{expected}");
+        let next = stream.place(&segment(first + 2, b"cd", false), 0);
+        assert!(matches!(next, Placed::Next(piece) if piece.gap_bytes == 0), "{expected}");
+    }
+}
+
 #[test]
 fn a_segment_without_number_counts_as_the_next() {
     let mut stream = Stream::default();
