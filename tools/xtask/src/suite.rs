@@ -11,14 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::prerequisites::{self, Purpose};
-use crate::{run, tidy, vm};
+use crate::{run, tidy};
 
 /// How a step ended.
 #[derive(Debug)]
 enum Outcome {
     Passed,
-    /// What could be run has passed; what could not, in words.
-    PassedWithout(String),
     Skipped(String),
     Failed(String),
 }
@@ -29,7 +27,7 @@ struct Step {
     run: fn(&Path) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 10] = [
     Step { name: "prerequisites", run: install },
     Step { name: "format", run: format },
     Step { name: "tidy", run: style },
@@ -40,7 +38,6 @@ const STEPS: [Step; 11] = [
     Step { name: "release", run: release },
     Step { name: "e2e", run: end_to_end },
     Step { name: "browser", run: browser },
-    Step { name: "kernels", run: kernels },
 ];
 
 /// Runs every step, or those named.
@@ -102,10 +99,6 @@ fn close(report: &[(&str, Duration, Outcome)]) -> Result<()> {
             Outcome::Passed => {
                 passed += 1;
                 "passed".to_owned()
-            }
-            Outcome::PassedWithout(what) => {
-                passed += 1;
-                format!("passed, but NOT RUN: {what}")
             }
             Outcome::Skipped(why) => {
                 skipped += 1;
@@ -209,16 +202,6 @@ fn end_to_end(root: &Path) -> Result<Outcome> {
 
 fn browser(root: &Path) -> Result<Outcome> {
     npm_script(root, "browser")
-}
-
-/// Boots the kernels for x86_64 that Debian's archive has; others need images by hand, or
-/// `make vm`.
-fn kernels(root: &Path) -> Result<Outcome> {
-    let missing = vm::run(root, &["--packaged", "--arch", "x86_64"])?;
-    Ok(match missing.is_empty() {
-        true => Outcome::Passed,
-        false => Outcome::PassedWithout(missing.join(", ")),
-    })
 }
 
 fn npm_script(root: &Path, name: &str) -> Result<Outcome> {
