@@ -81,7 +81,14 @@ pub struct Load<'a> {
     pub exchanges: &'a [Exchange],
 }
 
-impl Load<'_> {
+impl<'a> Load<'a> {
+    /// A load on a port, with what most have: the resource is what was asked for, and the client
+    /// knows of everything. Protocol and processes are to be named.
+    pub fn of(port: u16, exchanges: &'a [Exchange]) -> Self {
+        let resource = "request_resource";
+        Self { port, protocol: "", resource, processes: ("", ""), left_out: &[], exchanges }
+    }
+
     /// Compares, at each point.
     pub fn check(&self, rows: &Rows, report: &mut Report) -> Result<()> {
         self.check_at(&POINTS, rows, report)

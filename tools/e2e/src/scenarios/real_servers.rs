@@ -86,12 +86,9 @@ pub fn http1(context: &Context, report: &mut Report) -> Result<()> {
     check_access_log(&server, web::HTTP1_PORT, &exchanges, report);
     drop(server);
     let load = Load {
-        port: web::HTTP1_PORT,
         protocol: "HTTP",
-        resource: "request_resource",
         processes: ("curl", "nginx"),
-        left_out: &[],
-        exchanges: &exchanges,
+        ..Load::of(web::HTTP1_PORT, &exchanges)
     };
     load.check(&lab.finish(report)?, report)
 }
@@ -107,12 +104,9 @@ pub fn http2(context: &Context, report: &mut Report) -> Result<()> {
     drop(server);
     let rows = lab.finish(report)?;
     let load = Load {
-        port: web::HTTP2_PORT,
         protocol: "HTTP2",
-        resource: "request_resource",
         processes: ("python3", "nginx"),
-        left_out: &[],
-        exchanges: &exchanges,
+        ..Load::of(web::HTTP2_PORT, &exchanges)
     };
     load.check(&rows, report)?;
     let tls = Load {
@@ -159,12 +153,9 @@ pub fn fastcgi(context: &Context, report: &mut Report) -> Result<()> {
     drop(server);
     let rows = lab.finish(report)?;
     let load = Load {
-        port: web::HTTP1_PORT,
         protocol: "HTTP",
-        resource: "request_resource",
         processes: ("curl", "nginx"),
-        left_out: &[],
-        exchanges: &exchanges,
+        ..Load::of(web::HTTP1_PORT, &exchanges)
     };
     load.check(&rows, report)?;
     let behind = Load {
@@ -219,12 +210,10 @@ pub fn grpc(context: &Context, report: &mut Report) -> Result<()> {
     let exchanges = lab.ask("grpc_talk.py", &["ask", &PORT.to_string(), "350"])?;
     drop(server);
     let load = Load {
-        port: PORT,
         protocol: "gRPC",
         resource: "endpoint",
         processes: PYTHON,
-        left_out: &[],
-        exchanges: &exchanges,
+        ..Load::of(PORT, &exchanges)
     };
     load.check(&lab.finish(report)?, report)
 }
@@ -238,12 +227,9 @@ pub fn memcached(context: &Context, report: &mut Report) -> Result<()> {
     exchanges.extend(lab.ask("memcached_talk.py", &["binary", &port, "500"])?);
     drop(server);
     let load = Load {
-        port: PORT,
         protocol: "Memcached",
-        resource: "request_resource",
         processes: ("python3", "memcached"),
-        left_out: &[],
-        exchanges: &exchanges,
+        ..Load::of(PORT, &exchanges)
     };
     load.check(&lab.finish(report)?, report)
 }
@@ -257,12 +243,9 @@ pub fn mqtt(context: &Context, report: &mut Report) -> Result<()> {
     exchanges.extend(lab.ask("mqtt_talk.py", &["5", &port, "150"])?);
     drop(server);
     let load = Load {
-        port: PORT,
         protocol: "MQTT",
-        resource: "request_resource",
         processes: ("python3", "mosquitto"),
-        left_out: &[],
-        exchanges: &exchanges,
+        ..Load::of(PORT, &exchanges)
     };
     load.check(&lab.finish(report)?, report)
 }
@@ -274,12 +257,10 @@ pub fn amqp(context: &Context, report: &mut Report) -> Result<()> {
     let exchanges = lab.ask("amqp_talk.py", &[&PORT.to_string(), "60"])?;
     drop(server);
     let load = Load {
-        port: PORT,
         protocol: "AMQP",
-        resource: "request_resource",
         processes: ("python3", "beam.smp"),
         left_out: &["ProtocolHeader", "Connection.Start", "Connection.Tune"],
-        exchanges: &exchanges,
+        ..Load::of(PORT, &exchanges)
     };
     load.check(&lab.finish(report)?, report)
 }
@@ -291,13 +272,11 @@ pub fn amqp1(context: &Context, report: &mut Report) -> Result<()> {
     let exchanges = node::ask(&lab.space, "amqp1_talk.mjs", &[&PORT.to_string(), "30"])?;
     drop(server);
     let load = Load {
-        port: PORT,
         protocol: "AMQP",
-        resource: "request_resource",
         processes: ("node", "beam.smp"),
         // How a connection begins, and windows.
         left_out: &["ProtocolHeader", "sasl-mechanisms", "sasl-init", "flow", "disposition"],
-        exchanges: &exchanges,
+        ..Load::of(PORT, &exchanges)
     };
     load.check(&lab.finish(report)?, report)
 }
@@ -309,12 +288,9 @@ pub fn nats(context: &Context, report: &mut Report) -> Result<()> {
     let exchanges = lab.ask("nats_talk.py", &[&PORT.to_string(), "100"])?;
     drop(server);
     let load = Load {
-        port: PORT,
         protocol: "NATS",
-        resource: "request_resource",
         processes: ("python3", "nats-server"),
-        left_out: &[],
-        exchanges: &exchanges,
+        ..Load::of(PORT, &exchanges)
     };
     load.check(&lab.finish(report)?, report)
 }
@@ -330,12 +306,10 @@ pub fn zmtp(context: &Context, report: &mut Report) -> Result<()> {
     let rows = lab.finish(report)?;
     for (port, exchanges) in [(PORT, &asked), (PORT + 1, &news)] {
         let load = Load {
-            port,
             protocol: "ZMTP",
-            resource: "request_resource",
             processes: PYTHON,
             left_out: &["GREETING", "READY", "SUBSCRIBE"],
-            exchanges,
+            ..Load::of(port, exchanges)
         };
         load.check(&rows, report)?;
     }
@@ -348,14 +322,8 @@ pub fn ldap(context: &Context, report: &mut Report) -> Result<()> {
     let server = plain::slapd(&lab.space, lab.folder, PORT)?;
     let exchanges = lab.ask("ldap_talk.py", &[&PORT.to_string(), "40", plain::PASSWORD])?;
     drop(server);
-    let load = Load {
-        port: PORT,
-        protocol: "LDAP",
-        resource: "request_resource",
-        processes: ("python3", "slapd"),
-        left_out: &[],
-        exchanges: &exchanges,
-    };
+    let load =
+        Load { protocol: "LDAP", processes: ("python3", "slapd"), ..Load::of(PORT, &exchanges) };
     load.check(&lab.finish(report)?, report)
 }
 
@@ -365,14 +333,7 @@ pub fn smtp(context: &Context, report: &mut Report) -> Result<()> {
     let server = lab.serve("smtp_talk.py")?;
     let exchanges = lab.ask("smtp_talk.py", &["ask", &PORT.to_string(), "100"])?;
     drop(server);
-    let load = Load {
-        port: PORT,
-        protocol: "SMTP",
-        resource: "request_resource",
-        processes: PYTHON,
-        left_out: &[],
-        exchanges: &exchanges,
-    };
+    let load = Load { protocol: "SMTP", processes: PYTHON, ..Load::of(PORT, &exchanges) };
     load.check(&lab.finish(report)?, report)
 }
 
@@ -387,14 +348,7 @@ pub fn thrift(context: &Context, report: &mut Report) -> Result<()> {
     drop(server);
     let rows = lab.finish(report)?;
     for (port, exchanges) in &forms {
-        let load = Load {
-            port: *port,
-            protocol: "Thrift",
-            resource: "request_resource",
-            processes: PYTHON,
-            left_out: &[],
-            exchanges,
-        };
+        let load = Load { protocol: "Thrift", processes: PYTHON, ..Load::of(*port, exchanges) };
         load.check(&rows, report)?;
     }
     Ok(())
