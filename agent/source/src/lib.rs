@@ -5,5 +5,6 @@
 
 pub mod bpf;
 pub mod packet;
+mod perf_event;
 pub mod replay;
 pub mod tls;

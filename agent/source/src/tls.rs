@@ -14,8 +14,8 @@ mod elf;
 mod library;
 mod mappings;
 mod places;
+mod pmu;
 mod regs;
-mod sys;
 
 pub use attach::Programs;
 pub(crate) use regs::CALLED_REGS;

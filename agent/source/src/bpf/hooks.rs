@@ -13,7 +13,8 @@ use aya::{Btf, Ebpf};
 
 use super::event::Hook;
 use super::tracefs::TraceFs;
-use super::{chain, requirements, sys};
+use super::{chain, requirements};
+use crate::perf_event;
 use all_calls::AllCalls;
 use functions::Functions;
 pub use functions::{are_wrapped, attach_at_call, sweep};
@@ -311,7 +312,7 @@ pub fn attach_tracepoint(
     })?;
     load(program, name)?;
     let fd = program.fd().map_err(|error| format!("program {name}: {error}"))?;
-    sys::attach_tracepoint(fd.as_fd(), id).map(Attachment::Event).map_err(|error| {
+    perf_event::at_tracepoint(fd.as_fd(), id).map(Attachment::Event).map_err(|error| {
         let advice = match error.raw_os_error() {
             Some(libc::EACCES | libc::EPERM) => {
                 "; run the agent as root or with CAP_BPF and CAP_PERFMON"

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use aya::maps::MapData;
 
 use super::sys;
+use crate::perf_event;
 
 const HEADER_BYTES: usize = 8;
 const RECORD_LOST: u32 = 2;
@@ -61,7 +62,7 @@ impl PerfRings {
             let ring = PerfRing::new(cpu, ring_bytes)?;
             let event = u32::try_from(ring.event.as_raw_fd()).map_err(io::Error::other)?;
             sys::map_set_u32(map.fd().as_fd(), cpu, event)?;
-            sys::enable_event(ring.event.as_fd())?;
+            perf_event::enable(ring.event.as_fd())?;
             rings.push(ring);
         }
         Ok(Self { rings, next: 0, wrapped: Vec::new(), lost: 0, _map: map })
@@ -90,7 +91,7 @@ impl PerfRing {
     fn new(cpu: u32, ring_bytes: usize) -> io::Result<Self> {
         let page_bytes = sys::page_bytes();
         let watermark = u32::try_from(ring_bytes / 8).unwrap_or(u32::MAX);
-        let event = sys::bpf_output_event(cpu, watermark)?;
+        let event = perf_event::bpf_output(cpu, watermark)?;
         let access = libc::PROT_READ | libc::PROT_WRITE;
         let (none, bytes) = (std::ptr::null_mut(), page_bytes + ring_bytes);
         // SAFETY: asks for a new mapping at a place of the kernel's choice.

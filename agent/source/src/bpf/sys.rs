@@ -1,7 +1,7 @@
 //! System calls that std lacks, as safe functions.
 //!
-//! In: plain values. Out: owned descriptors and `io::Result`. Never: policy. All `unsafe` of the
-//! BPF source is here.
+//! In: plain values. Out: owned descriptors and `io::Result`. Never: policy. The BPF
+//! source has no other `unsafe` but that of `perf_event`.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -10,105 +10,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-const PERF_TYPE_TRACEPOINT: u32 = 2;
-const PERF_ATTR_DISABLED: u64 = 1;
-const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
-const PERF_EVENT_IOC_ENABLE: libc::Ioctl = 0x2400;
-const PERF_EVENT_IOC_SET_BPF: libc::Ioctl = 0x4004_2408;
 const FSOPEN_CLOEXEC: libc::c_uint = 1;
 const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const FSMOUNT_CLOEXEC: libc::c_uint = 1;
-
-/// The first version of `struct perf_event_attr`, 64 bytes; later fields are zero for us.
-#[repr(C)]
-struct PerfEventAttr {
-    kind: u32,
-    size: u32,
-    config: u64,
-    sample_period: u64,
-    sample_type: u64,
-    read_format: u64,
-    flags: u64,
-    wakeup_events: u32,
-    bp_type: u32,
-    bp_addr: u64,
-}
-
-/// Attaches a BPF program to a tracepoint, on all CPUs and for all processes, until the descriptor
-/// is closed.
-pub fn attach_tracepoint(program: BorrowedFd<'_>, tracepoint_id: u64) -> io::Result<OwnedFd> {
-    let attr = PerfEventAttr {
-        kind: PERF_TYPE_TRACEPOINT,
-        size: 64,
-        config: tracepoint_id,
-        sample_period: 1,
-        sample_type: 0,
-        read_format: 0,
-        flags: PERF_ATTR_DISABLED,
-        wakeup_events: 0,
-        bp_type: 0,
-        bp_addr: 0,
-    };
-    let (pid, cpu, group): (libc::c_int, libc::c_int, libc::c_int) = (-1, 0, -1);
-    // SAFETY: `attr` lives through the call and says its own size; the rest are plain numbers.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw const attr,
-            pid,
-            cpu,
-            group,
-            PERF_FLAG_FD_CLOEXEC,
-        )
-    };
-    let event = owned(fd)?;
-    // SAFETY: the request takes a descriptor by value; both are open.
-    check(unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_BPF, program.as_raw_fd()) })?;
-    // SAFETY: the request takes a number by value.
-    check(unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) })?;
-    Ok(event)
-}
-
-const PERF_TYPE_SOFTWARE: u32 = 1;
-const PERF_COUNT_SW_BPF_OUTPUT: u64 = 10;
-const PERF_SAMPLE_RAW: u64 = 1 << 10;
-const PERF_ATTR_WATERMARK: u64 = 1 << 14;
-
-/// Opens the event of one CPU whose ring takes what BPF programs output there. It can be read when
-/// `watermark` bytes wait.
-pub fn bpf_output_event(cpu: u32, watermark: u32) -> io::Result<OwnedFd> {
-    let attr = PerfEventAttr {
-        kind: PERF_TYPE_SOFTWARE,
-        size: 64,
-        config: PERF_COUNT_SW_BPF_OUTPUT,
-        sample_period: 1,
-        sample_type: PERF_SAMPLE_RAW,
-        read_format: 0,
-        flags: PERF_ATTR_DISABLED | PERF_ATTR_WATERMARK,
-        wakeup_events: watermark,
-        bp_type: 0,
-        bp_addr: 0,
-    };
-    let cpu = libc::c_int::try_from(cpu).map_err(io::Error::other)?;
-    let (pid, group): (libc::c_int, libc::c_int) = (-1, -1);
-    // SAFETY: `attr` lives through the call and says its own size; the rest are plain numbers.
-    owned(unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            &raw const attr,
-            pid,
-            cpu,
-            group,
-            PERF_FLAG_FD_CLOEXEC,
-        )
-    })
-}
-
-/// Starts an event.
-pub fn enable_event(event: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the request takes a number by value.
-    check(unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_ENABLE, 0) })
-}
 
 /// Sets an element of a map whose keys and values have four bytes; also of maps of descriptors.
 pub fn map_set_u32(map: BorrowedFd<'_>, key: u32, value: u32) -> io::Result<()> {

@@ -13,7 +13,7 @@ use aya::Ebpf;
 use aya::programs::{ProgramFd, UProbe};
 
 use super::library::Hook;
-use super::sys::{self, Pmu};
+use super::pmu::{self, Pmu};
 use crate::bpf::refusal;
 
 /// Keeps a program attached until it is dropped.
@@ -96,7 +96,7 @@ impl Programs {
         let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
         let open = |name: &str, at_return| {
             let program = self.programs.get(name).ok_or(io::ErrorKind::NotFound)?;
-            sys::attach(self.pmu, program.as_fd(), &path, hook.offset, at_return).map(Attachment)
+            pmu::attach(self.pmu, program.as_fd(), &path, hook.offset, at_return).map(Attachment)
         };
         let mut opened = Vec::new();
         if let Some(exit) = hook.exit {

@@ -15,10 +15,11 @@ use aya::Ebpf;
 use aya::maps::ProgramArray;
 use aya::programs::{KProbe, ProgramError};
 
+use super::super::chain;
 use super::super::event::Hook;
 use super::super::tracefs::TraceFs;
-use super::super::{chain, sys};
 use super::{no_program, refusal, syscall_numbers};
+use crate::perf_event;
 
 /// Groups of our events are this and the number of the process.
 const GROUP: &str = "deepflow_";
@@ -200,7 +201,7 @@ fn attach_one(
     let mut probe = Probe { event: None, name: event, tracefs: Arc::clone(tracefs) };
     let (group, name) = probe.name.split_once('/').unwrap_or_default();
     let id = tracefs.tracepoint_id(group, name).map_err(refused)?;
-    probe.event = Some(sys::attach_tracepoint(fd.as_fd(), id).map_err(refused)?);
+    probe.event = Some(perf_event::at_tracepoint(fd.as_fd(), id).map_err(refused)?);
     Ok(probe)
 }
 
