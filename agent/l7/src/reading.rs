@@ -391,6 +391,10 @@ impl Speaking {
 impl Reader {
     /// Takes `used` bytes off the front.
     fn advance(&mut self, used: usize) {
+        // Most often so where a message comes in many small pieces: no look at all their marks.
+        if used == 0 {
+            return;
+        }
         if used >= self.buffer.len() {
             self.buffer.clear();
             self.buffer.shrink_to(4096);
