@@ -6,10 +6,12 @@
 
 /* A call into a TLS library between its entry and its return. */
 struct tls_call {
-	u64 stack;   /* stack pointer as it will be at the return: tells the return of this call */
-	u64 session; /* SSL *, gnutls_session_t: names a session within its process */
+	u64 stack;   /* stack pointer as it will be at the return: tells the return of this call.
+			Go: how far it is from the stack's upper end */
+	u64 session; /* SSL *, gnutls_session_t, *tls.Conn: names a session within its process */
 	u64 buf;     /* plaintext in user memory */
-	u64 moved;   /* where the call writes how many bytes it moved; 0: its result says so */
+	u64 moved;   /* where the call writes how many bytes it moved; 0: its result says so.
+			Go: how far a buffer in the stack is from its upper end; 0: elsewhere */
 	u64 mono_ns; /* entry */
 	u64 sk;      /* socket that is known for the session at entry, 0: none */
 	u64 inode;
@@ -48,6 +50,20 @@ struct tls_socket {
  * forgotten and learned again at its next system call. 40 bytes + about 70 x 32768.
  */
 MAP(tls_sockets, BPF_MAP_TYPE_LRU_HASH, 32768, struct tls_session, struct tls_socket);
+
+/* A goroutine: its runtime.g. Another may get the same one when it has ended. */
+struct go_routine {
+	u64 g;
+	u32 tgid;
+	u32 pad;
+};
+
+/*
+ * go_calls: goroutine -> struct tls_call. Written at entry, deleted at return; what a goroutine that
+ * ended in the middle left is replaced by the next call of one with the same runtime.g. LRU: when
+ * full the call longest under way is forgotten and not told. 104 bytes + about 70 x 16384.
+ */
+MAP(go_calls, BPF_MAP_TYPE_LRU_HASH, 16384, struct go_routine, struct tls_call);
 
 enum tls_count {
 	TLS_TOLD = 0,      /* calls whose plaintext was told */

@@ -77,29 +77,38 @@ static __always_inline void fill_plaintext(struct work *work, const struct tls_c
 }
 
 static __always_inline void tell_plaintext(void *ctx, struct thread *thread,
-					   const struct tls_call *call, u32 bytes)
+					   const struct tls_call *call,
+					   struct socket_entry *entry, u64 trace_id, u32 bytes)
 {
-	enum df_direction direction = tls_direction(call->hook);
-	struct socket_entry *entry = find_entry(call->sk, call->inode);
-	struct tls_work *own;
+	struct tls_work *own = take_tls_work();
 	u64 mono_ns;
 
-	if (!entry || entry->skipped)
-		return;
-	own = take_tls_work();
 	if (!own) {
 		count_tls(TLS_BUSY);
 		return;
 	}
-	mono_ns = direction == DF_EGRESS ? call->mono_ns : bpf_ktime_get_ns();
+	mono_ns = call->hook == DF_HOOK_TLS_WRITE ? call->mono_ns : bpf_ktime_get_ns();
 	fill_event(&own->work.data.event, DF_EVENT_DATA, call->hook, bpf_get_current_pid_tgid(),
 		   call->fd, mono_ns);
 	fill_comm(&own->work.data.event, thread, mono_ns);
 	fill_plaintext(&own->work, call, entry, bytes);
-	own->work.data.trace_id = tls_trace(call, thread, direction, entry->id);
+	own->work.data.trace_id = trace_id;
 	copy_plaintext(ctx, &own->work);
 	give_tls_work(own);
 	count_tls(TLS_TOLD);
+}
+
+/* The same of a call into a library, whose socket was seen. */
+static __always_inline void tell_library(void *ctx, struct thread *thread,
+					 const struct tls_call *call, u32 bytes)
+{
+	struct socket_entry *entry = find_entry(call->sk, call->inode);
+	u64 trace_id;
+
+	if (!entry || entry->skipped)
+		return;
+	trace_id = tls_trace(call, thread, tls_direction(call->hook), entry->id);
+	tell_plaintext(ctx, thread, call, entry, trace_id, bytes);
 }
 
 /* A call has returned, if it is the one that was noted. */
@@ -128,7 +137,7 @@ static __always_inline int on_tls_return(void *ctx, struct user_regs *regs)
 		thread->trace_id = call.trace_id;
 		thread->trace_socket = call.trace_socket;
 	} else if (bytes) {
-		tell_plaintext(ctx, thread, &call, bytes);
+		tell_library(ctx, thread, &call, bytes);
 	}
 	return 0;
 }

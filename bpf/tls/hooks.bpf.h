@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The programs of TLS libraries, attached by agent/source/src/tls to functions of each library and
- * program that has them: which to which is said there (library.rs).
+ * program that has them: which to which is said there (library.rs, go/layout.rs).
  */
 #pragma once
 
 #include "data.bpf.h"
+#include "go.bpf.h"
 
 #define TLS_ENTRY(name, hook, moved_at)                 \
 	SEC("uprobe/" #name)                            \
@@ -44,3 +45,44 @@ int tls_forget(void *ctx)
 	read_regs(ctx, &regs);
 	return on_tls_forget(&regs);
 }
+
+/* func (c *Conn) Read(b []byte) (n int, err error) of Go's crypto/tls, and Write. */
+#define GO_ENTRY(name, hook, read)               \
+	SEC("uprobe/" #name)                     \
+	int name(void *ctx)                      \
+	{                                        \
+		struct go_regs regs = {};        \
+                                                 \
+		read(ctx, &regs);                \
+		return on_go_enter(&regs, hook); \
+	}
+#define GO_RETURN(name, read)                    \
+	SEC("uprobe/" #name)                     \
+	int name(void *ctx)                      \
+	{                                        \
+		struct go_regs regs = {};        \
+                                                 \
+		read(ctx, &regs);                \
+		return on_go_return(ctx, &regs); \
+	}
+
+#define GO_HANDSHAKE(name, read)                 \
+	SEC("uprobe/" #name)                     \
+	int name(void *ctx)                      \
+	{                                        \
+		struct go_regs regs = {};        \
+                                                 \
+		read(ctx, &regs);                \
+		return on_go_handshake(&regs);   \
+	}
+
+/* From Go 1.17 on (arm64: 1.18). */
+GO_ENTRY(go_read, DF_HOOK_TLS_READ, read_go_regs)
+GO_ENTRY(go_write, DF_HOOK_TLS_WRITE, read_go_regs)
+GO_RETURN(go_return, read_go_regs)
+GO_HANDSHAKE(go_handshake, read_go_regs)
+/* Before. */
+GO_ENTRY(go_read_old, DF_HOOK_TLS_READ, read_go_stack)
+GO_ENTRY(go_write_old, DF_HOOK_TLS_WRITE, read_go_stack)
+GO_RETURN(go_return_old, read_go_stack)
+GO_HANDSHAKE(go_shake_old, read_go_stack)

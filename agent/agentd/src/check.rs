@@ -46,6 +46,8 @@ struct HookState {
 struct Tls {
     works: bool,
     why_not: String,
+    /// Why programs of Go cannot be read where others can; empty if they can.
+    go_why_not: String,
     /// Every library, and every program with one inside, that some process uses or could.
     libraries: Vec<TlsLibrary>,
 }
@@ -53,7 +55,7 @@ struct Tls {
 #[derive(Debug, Serialize)]
 struct TlsLibrary {
     path: String,
-    library: &'static str,
+    library: String,
     functions: Vec<&'static str>,
     reason: String,
 }
@@ -71,7 +73,7 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         cli::Tier::V310 => source::bpf::Tier::V310,
         cli::Tier::V510 => source::bpf::Tier::V510,
     });
-    let config = BpfConfig { tier, tls: true, ..BpfConfig::default() };
+    let config = BpfConfig { tier, tls: true, go: true, ..BpfConfig::default() };
     let mut found_tls = Tls::default();
     let (tier, offsets, hooks, why) = match BpfSource::load(config) {
         Ok((mut source, hooks)) => {
@@ -118,6 +120,7 @@ fn tls(source: &mut BpfSource) -> Tls {
         Some(Err(why_not)) => return Tls { why_not, ..Tls::default() },
         None => return Tls::default(),
     };
+    let go_why_not = programs.go().and_then(Result::err).unwrap_or_default().to_owned();
     let mut probes = TlsProbes::new(programs);
     probes.look_at_all(std::path::Path::new("/proc"), &|_| true);
     let library = |report: LibraryReport| {
@@ -125,7 +128,7 @@ fn tls(source: &mut BpfSource) -> Tls {
         TlsLibrary { path: path.display().to_string(), library, functions, reason }
     };
     let libraries = probes.reports().into_iter().map(library).collect();
-    Tls { works: true, why_not: String::new(), libraries }
+    Tls { works: true, why_not: String::new(), go_why_not, libraries }
 }
 
 fn requirement(found: source::bpf::Requirement) -> Requirement {
@@ -178,8 +181,13 @@ fn print(report: &Report) {
 
 fn print_tls(tls: &Tls) {
     match tls.works {
-        true => println!("TLS: can be read, if inputs.ebpf.socket.uprobe.tls.enabled says so"),
+        true => println!(
+            "TLS: can be read, if inputs.ebpf.socket.uprobe.tls.enabled says so, of programs of Go .golang.enabled"
+        ),
         false => println!("TLS: cannot be read: {}", tls.why_not),
+    }
+    if !tls.go_why_not.is_empty() {
+        println!("  not of programs of Go: {}", tls.go_why_not);
     }
     for TlsLibrary { path, library, functions, reason } in &tls.libraries {
         match reason.is_empty() {

@@ -86,6 +86,8 @@ pub struct SocketConfig {
     pub sockets: u32,
     /// Plaintext of TLS libraries is read.
     pub tls: bool,
+    /// That of programs of Go is read.
+    pub go: bool,
 }
 
 /// Flow table and time-outs.
@@ -243,6 +245,7 @@ fn sockets(s: &Settings) -> Result<SocketConfig> {
         trace_id_disabled: s.flag("inputs.ebpf.socket.tunning.syscall_trace_id_disabled")?,
         sockets: u32::try_from(s.count("inputs.ebpf.tunning.max_socket_entries")?)?,
         tls: s.flag("inputs.ebpf.socket.uprobe.tls.enabled")?,
+        go: s.flag("inputs.ebpf.socket.uprobe.golang.enabled")?,
     })
 }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 mod attach;
 mod elf;
+mod go;
 mod library;
 mod mappings;
 mod places;
@@ -18,10 +19,10 @@ mod pmu;
 mod regs;
 
 pub use attach::Programs;
-pub(crate) use regs::CALLED_REGS;
+pub(crate) use regs::{CALLED_REGS, GO_CALLED_REGS};
 
 use attach::Attachment;
-use library::Library;
+use library::{Functions, Hook, Library};
 use mappings::{Mapping, MappingKey};
 use places::FileId;
 
@@ -35,8 +36,8 @@ const FILES_MAX: usize = 16_384;
 pub struct LibraryReport {
     /// Its file, as the process sees it whose it was found by.
     pub path: PathBuf,
-    /// Which library it is, or has inside.
-    pub library: &'static str,
+    /// Which library it is, or has inside: `OpenSSL`, `Go 1.19.8`.
+    pub library: String,
     /// Functions that are hooked.
     pub functions: Vec<&'static str>,
     /// Why others are not; empty if all are.
@@ -158,6 +159,9 @@ impl TlsProbes {
             return;
         }
         self.spaces.insert(space, self.round);
+        if !self.programs.libraries() {
+            return;
+        }
         for path in places::standard_libraries(folder) {
             let Some(id) = places::id_of(&path) else { continue };
             if let Some(hooked) = self.hooked.get_mut(&id) {
@@ -183,15 +187,28 @@ impl TlsProbes {
                 return None;
             }
         };
-        let library = Library::of(&found)?;
-        let (attachments, functions, reason) = self.programs.attach(file, &library.hooks(&found));
-        let report =
-            LibraryReport { path: path.to_owned(), library: library.name(), functions, reason };
-        tracing::info!(path = %path.display(), library = library.name(),
+        let (library, hooks, refused) = self.hooks(file, &found)?;
+        let (attachments, functions, reason) = self.programs.attach(file, &hooks);
+        let reason = if refused.is_empty() { reason } else { refused };
+        let report = LibraryReport { path: path.to_owned(), library, functions, reason };
+        tracing::info!(path = %path.display(), library = report.library,
             functions = report.functions.len(), reason = report.reason, "TLS is read");
         let hooked = Hooked { report, seen: self.round, _attachments: attachments };
         self.hooked.insert(id, hooked);
         Some(id)
+    }
+
+    /// What a file is, if it is one to be read: its hooks, or why it has none.
+    fn hooks(&self, file: &File, found: &Functions) -> Option<(String, Vec<Hook>, String)> {
+        if let Some(library) = Library::of(found).filter(|_| self.programs.libraries()) {
+            return Some((library.name().to_owned(), library.hooks(found), String::new()));
+        }
+        let loaded = self.programs.go()?;
+        let program = go::look(file, found)?;
+        match loaded {
+            Ok(()) => Some((program.name, program.hooks, program.reason)),
+            Err(why) => Some((program.name, Vec::new(), why.to_owned())),
+        }
     }
 
     /// Lets go of what was not seen in the round that ends.

@@ -10,6 +10,8 @@ mod bounds;
 mod calls;
 #[path = "live/capture.rs"]
 mod capture;
+#[path = "live/go.rs"]
+mod go;
 #[path = "live/processes.rs"]
 mod processes;
 #[path = "live/tls.rs"]

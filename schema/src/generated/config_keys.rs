@@ -412,7 +412,7 @@ pub const KEYS: &[Key] = &[
         path: "inputs.ebpf.socket.uprobe.golang.enabled",
         default: "false",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "inputs.ebpf.socket.uprobe.golang.tracing_timeout",

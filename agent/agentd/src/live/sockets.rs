@@ -57,6 +57,7 @@ fn bpf_config(config: &Config) -> BpfConfig {
         sockets_max: config.sockets.sockets,
         excluded_tgids: own_processes(&config.proc_dir),
         tls: config.sockets.tls,
+        go: config.sockets.go,
         ports_allowed: ranges(&config.sockets.allowed_ports),
         ports_denied: denied,
         ..BpfConfig::default()

@@ -32,6 +32,8 @@ pub struct BpfConfig {
     pub ports_denied: Vec<RangeInclusive<u16>>,
     /// Whether programs of TLS libraries are loaded (`inputs.ebpf.socket.uprobe.tls.enabled`).
     pub tls: bool,
+    /// Whether those of programs of Go are loaded (`inputs.ebpf.socket.uprobe.golang.enabled`).
+    pub go: bool,
     /// Which objects are loaded; `None`: the newest that the kernel takes.
     pub tier: Option<Tier>,
     /// How system calls are hooked.
@@ -55,6 +57,7 @@ impl Default for BpfConfig {
             ports_allowed: Vec::new(),
             ports_denied: Vec::new(),
             tls: false,
+            go: false,
             tier: None,
             mechanism: Mechanism::Auto,
             hooks_off: Vec::new(),

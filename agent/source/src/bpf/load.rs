@@ -47,6 +47,8 @@ const CALL_OPCODE: u8 = 0x85;
 const KERNEL_FUNCTION: u8 = 0x20;
 /// Threads in a call of a TLS library at once, and sessions whose sockets are known.
 const TLS_CALLS: u32 = 8192;
+/// Goroutines in a call of crypto/tls at once: each connection has one that waits for data.
+const GO_CALLS: u32 = 16_384;
 const TLS_SESSIONS: u32 = 32_768;
 /// System call numbers that the object's table holds.
 const HOOK_NUMBERS: usize = 512;
@@ -122,6 +124,7 @@ fn load_v310(
         .map_max_entries("works", cpus)
         .map_max_entries("sockets", config.sockets_max.max(64))
         .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
+        .map_max_entries("go_calls", if config.go { GO_CALLS } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     let mut object = loader.load(&bytes).map_err(|error| refuse(chain(&error)))?;
@@ -176,7 +179,8 @@ fn assemble(
     btf: Option<Btf>,
     kind: Loaded,
 ) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
-    let tls = config.tls.then(|| crate::tls::Programs::load(&mut object));
+    let wants_tls = config.tls || config.go;
+    let tls = wants_tls.then(|| crate::tls::Programs::load(&mut object, config.tls, config.go));
     let tls_counts =
         PerCpuArray::try_from(map_of(&mut object, "tls_counts")?).map_err(map_error("counters"))?;
     let drops =
@@ -267,6 +271,7 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
         .map_max_entries("works", cpus)
         .map_max_entries("sockets", config.sockets_max.max(64))
         .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
+        .map_max_entries("go_calls", if config.go { GO_CALLS } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     loader
@@ -276,7 +281,7 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
 
 /// Entries of a map that only TLS needs.
 fn tls_entries(config: &BpfConfig, entries: u32) -> u32 {
-    if config.tls { entries } else { 1 }
+    if config.tls || config.go { entries } else { 1 }
 }
 
 /// The object with its marked calls made calls of the kernel function `bpf_rdonly_cast`; `None` if

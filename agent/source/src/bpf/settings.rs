@@ -30,6 +30,9 @@ pub fn put(config: &BpfConfig, wrapped: bool, offsets: &mut Offsets) {
     for (name, place) in crate::tls::CALLED_REGS {
         offsets.set("called_regs", name, place);
     }
+    for (name, place) in crate::tls::GO_CALLED_REGS {
+        offsets.set("go_called_regs", name, place);
+    }
     for (name, at) in FUNCTION_REGISTERS {
         offsets.set("function_regs", name, at);
     }

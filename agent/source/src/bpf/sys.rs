@@ -87,6 +87,22 @@ pub fn thread_id() -> u32 {
     u32::try_from(tid).unwrap_or(0)
 }
 
+/// Where the calling thread's own storage is, by the register FS: arch_prctl(2).
+#[cfg(target_arch = "x86_64")]
+pub fn fs_base() -> Option<u64> {
+    const ARCH_GET_FS: libc::c_long = 0x1003;
+    let mut base = 0u64;
+    // SAFETY: the kernel writes one word there, which lives through the call.
+    let result = unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_GET_FS, &raw mut base) };
+    (result == 0).then_some(base)
+}
+
+/// Other processors need none.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn fs_base() -> Option<u64> {
+    None
+}
+
 /// Sets the signal that the calling thread gets when its parent dies; 0: none.
 pub fn set_death_signal(signal: libc::c_ulong) {
     // SAFETY: plain numbers.

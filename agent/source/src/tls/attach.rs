@@ -31,9 +31,25 @@ const PROGRAMS: [&str; 7] = [
     "tls_forget",
 ];
 
+/// Programs in the object for Go, which a kernel may refuse by themselves.
+const GO_PROGRAMS: [&str; 8] = [
+    "go_read",
+    "go_write",
+    "go_return",
+    "go_handshake",
+    "go_read_old",
+    "go_write_old",
+    "go_return_old",
+    "go_shake_old",
+];
+
 /// The loaded programs.
 pub struct Programs {
     programs: HashMap<&'static str, ProgramFd>,
+    /// Whether libraries are to be read.
+    libraries: bool,
+    /// Whether programs of Go are to be read, and why they cannot be.
+    go: Option<Result<(), String>>,
     pmu: Pmu,
 }
 
@@ -44,8 +60,8 @@ impl std::fmt::Debug for Programs {
 }
 
 impl Programs {
-    /// Loads them. The error is for users.
-    pub(crate) fn load(object: &mut Ebpf) -> Result<Self, String> {
+    /// Loads those of libraries, of Go or both. The error is for users.
+    pub(crate) fn load(object: &mut Ebpf, libraries: bool, go: bool) -> Result<Self, String> {
         let pmu = Pmu::read().map_err(|error| {
             format!(
                 "the kernel does not offer hooks of user space through perf ({error}); it needs \
@@ -53,17 +69,27 @@ impl Programs {
             )
         })?;
         let mut programs = HashMap::new();
-        for name in PROGRAMS {
-            let program = object
-                .program_mut(name)
-                .ok_or_else(|| format!("the BPF object has no program {name}"))?;
-            let program: &mut UProbe =
-                program.try_into().map_err(|error| format!("program {name}: {error}"))?;
-            program.load().map_err(|error| refusal(name, &error))?;
-            let fd = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
-            programs.insert(name, fd.map_err(|error| format!("program {name}: {error}"))?);
+        for name in PROGRAMS.into_iter().filter(|_| libraries) {
+            programs.insert(name, load(object, name)?);
         }
-        Ok(Self { programs, pmu })
+        let go = go.then(|| {
+            for name in GO_PROGRAMS {
+                programs.insert(name, load(object, name)?);
+            }
+            Ok(())
+        });
+        Ok(Self { programs, libraries, go, pmu })
+    }
+
+    /// Whether libraries are to be read.
+    pub(super) fn libraries(&self) -> bool {
+        self.libraries
+    }
+
+    /// Whether programs of Go are to be read. The error is why they cannot be.
+    #[must_use]
+    pub fn go(&self) -> Option<Result<(), &str>> {
+        self.go.as_ref().map(|loaded| loaded.as_ref().copied().map_err(String::as_str))
     }
 
     /// Attaches to functions of a file; also the functions that are hooked, and why others are not.
@@ -94,17 +120,33 @@ impl Programs {
     fn attach_one(&self, file: &File, hook: &Hook) -> io::Result<Vec<Attachment>> {
         // The kernel takes a path, and this one is the file itself whatever its name is.
         let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
-        let open = |name: &str, at_return| {
+        let open = |name: &str, offset, at_return| {
             let program = self.programs.get(name).ok_or(io::ErrorKind::NotFound)?;
-            pmu::attach(self.pmu, program.as_fd(), &path, hook.offset, at_return).map(Attachment)
+            pmu::attach(self.pmu, program.as_fd(), &path, offset, at_return).map(Attachment)
         };
         let mut opened = Vec::new();
-        if let Some(exit) = hook.exit {
-            opened.push(open(exit, true)?);
+        match hook.exit {
+            Some(exit) if hook.returns.is_empty() => opened.push(open(exit, hook.offset, true)?),
+            Some(exit) => {
+                for at in &hook.returns {
+                    opened.push(open(exit, *at, false)?);
+                }
+            }
+            None => {}
         }
-        opened.push(open(hook.entry, false)?);
+        opened.push(open(hook.entry, hook.offset, false)?);
         Ok(opened)
     }
+}
+
+fn load(object: &mut Ebpf, name: &str) -> Result<ProgramFd, String> {
+    let program =
+        object.program_mut(name).ok_or_else(|| format!("the BPF object has no program {name}"))?;
+    let program: &mut UProbe =
+        program.try_into().map_err(|error| format!("program {name}: {error}"))?;
+    program.load().map_err(|error| refusal(name, &error))?;
+    let fd = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
+    fd.map_err(|error| format!("program {name}: {error}"))
 }
 
 fn advice(error: &io::Error) -> &'static str {

@@ -10,7 +10,7 @@ use object::elf::{PT_LOAD, STT_FUNC};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader, SectionHeader, Sym, SymbolTable};
 use object::{Endianness, ReadCache, ReadRef};
 
-use super::library::Functions;
+use super::library::{Functions, Span};
 
 /// Names of a table that is looked through, at most: statically linked servers have up to 20 MB.
 const NAME_BYTES_MAX: u64 = 64 << 20;
@@ -77,7 +77,7 @@ fn collect<'data, R: ReadRef<'data>>(
         };
         let Some(name) = wanted.iter().find(is_it) else { continue };
         if let Some(offset) = offset_of(symbol.st_value(endian)) {
-            found.entry(name).or_insert(offset);
+            found.entry(name).or_insert(Span { offset, bytes: symbol.st_size(endian) });
         }
     }
 }
@@ -120,7 +120,7 @@ mod tests {
                 let (begin, end) = range.split_once('-').expect("two ends");
                 let offset = number(words.next().expect("an offset"));
                 let bytes = number(end) - number(begin);
-                rights.contains('x') && (offset..offset + bytes).contains(&found["main"])
+                rights.contains('x') && (offset..offset + bytes).contains(&found["main"].offset)
             });
         assert!(is_code, "{found:?} {maps}");
     }

@@ -6,11 +6,22 @@
 
 use std::collections::BTreeMap;
 
-/// Functions of a file with their offsets in it. unit byte
-pub type Functions = BTreeMap<&'static str, u64>;
+use super::go;
+
+/// Where a function is in its file. unit byte
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its first byte.
+    pub offset: u64,
+    /// Its length as the symbol says; 0: not said.
+    pub bytes: u64,
+}
+
+/// Functions of a file.
+pub type Functions = BTreeMap<&'static str, Span>;
 
 /// A program at the entry of a function, and whether the return is hooked, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hook {
     /// The function.
     pub function: &'static str,
@@ -20,6 +31,9 @@ pub struct Hook {
     pub entry: &'static str,
     /// Program at its return.
     pub exit: Option<&'static str>,
+    /// Where in the file the function returns, if its returns are hooked by its instructions; empty
+    /// if by the kernel, which then writes into the stack.
+    pub returns: Vec<u64>,
 }
 
 const RETURN: Option<&str> = Some("tls_return");
@@ -61,7 +75,8 @@ pub enum Library {
 
 /// Names of all functions that are looked for.
 pub fn names() -> Vec<&'static str> {
-    [OPENSSL, GNUTLS].concat().into_iter().map(|(function, ..)| function).collect()
+    let libraries = [OPENSSL, GNUTLS].concat().into_iter().map(|(function, ..)| function);
+    libraries.chain(go::NAMES).collect()
 }
 
 impl Library {
@@ -91,8 +106,8 @@ impl Library {
         };
         let hook =
             |&(function, entry, exit): &(&'static str, &'static str, Option<&'static str>)| {
-                let offset = *found.get(function)?;
-                Some(Hook { function, offset, entry, exit })
+                let offset = found.get(function)?.offset;
+                Some(Hook { function, offset, entry, exit, returns: Vec::new() })
             };
         table.iter().rev().filter_map(hook).collect()
     }
@@ -103,7 +118,8 @@ mod tests {
     use super::*;
 
     fn found(names: &[&'static str]) -> Functions {
-        names.iter().enumerate().map(|(n, name)| (*name, n as u64 * 16)).collect()
+        let span = |n: usize| Span { offset: n as u64 * 16, bytes: 16 };
+        names.iter().enumerate().map(|(n, name)| (*name, span(n))).collect()
     }
 
     #[test]

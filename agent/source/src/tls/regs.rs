@@ -26,3 +26,14 @@ pub const CALLED_REGS: [(&str, usize); 7] = [
     ("stack", 248),
     ("return_bytes", 0),
 ];
+
+/// Places in `struct pt_regs` of what a function of Go from 1.17 on is given and gives, and of the
+/// goroutine (struct go_called_regs of bpf/tls/go_regs.bpf.h): cmd/compile/abi-internal.md.
+#[cfg(target_arch = "x86_64")]
+pub const GO_CALLED_REGS: [(&str, usize); 4] =
+    [("conn", 80), ("buf", 40), ("g", 8), ("stack", 152)];
+/// Places in `struct pt_regs` of what a function of Go from 1.18 on is given and gives, and of the
+/// goroutine (struct go_called_regs of bpf/tls/go_regs.bpf.h): cmd/compile/abi-internal.md.
+#[cfg(target_arch = "aarch64")]
+pub const GO_CALLED_REGS: [(&str, usize); 4] =
+    [("conn", 0), ("buf", 8), ("g", 224), ("stack", 248)];

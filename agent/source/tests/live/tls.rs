@@ -37,8 +37,8 @@ thread.join()
 ";
 
 /// A certificate in a folder that goes with the value; `None`: no `openssl`.
-fn certificate() -> Option<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("deepflow-tls-{}", std::process::id()));
+pub fn certificate(name: &str) -> Option<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("deepflow-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=t \
                  -keyout key.pem -out cert.pem";
@@ -47,10 +47,9 @@ fn certificate() -> Option<PathBuf> {
     made.status().is_ok_and(|status| status.success()).then_some(folder)
 }
 
-fn talker(folder: &Path) -> Option<(Child, u16)> {
-    let mut command = Command::new("python3");
-    command.arg("-c").arg(TALK).arg(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().ok()?;
+/// Starts a program that says the port it listens at.
+pub fn talker(command: &mut Command) -> Option<(Child, u16)> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut()?).read_line(&mut line).ok()?;
     Some((child, line.trim().strip_prefix("ready ")?.parse().ok()?))
@@ -66,8 +65,9 @@ fn plaintext_is_told_as_it_was_said() {
     };
     let programs = capture.source().take_tls().expect("asked for").expect("the kernel takes them");
     let mut probes = TlsProbes::new(programs);
-    let folder = certificate();
-    let Some((mut child, port)) = folder.as_deref().and_then(talker) else {
+    let folder = certificate("tls");
+    let talk = |folder: &Path| talker(Command::new("python3").arg("-c").arg(TALK).arg(folder));
+    let Some((mut child, port)) = folder.as_deref().and_then(talk) else {
         println!("SKIPPED: no python3 with ssl, or no openssl");
         return;
     };

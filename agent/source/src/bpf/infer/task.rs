@@ -43,7 +43,17 @@ pub fn find(memory: &impl Memory, name: &str, offsets: &mut Offsets) -> Result<T
     let netns = find_netns(memory, &task, files, offsets);
     find_live(memory, &task, files, offsets);
     stack::find(memory, &task, offsets);
+    find_fs_base(&task, offsets);
     Ok(Task { slots, netns })
+}
+
+/// Where x86 keeps the address of the thread's own storage: it is nowhere else in the task.
+fn find_fs_base(task: &[u8], offsets: &mut Offsets) {
+    let Some(base) = sys::fs_base().filter(|base| *base != 0) else { return };
+    let mut places = (0..task.len()).step_by(8).filter(|&at| u64_at(task, at) == Some(base));
+    if let (Some(at), None) = (places.next(), places.next()) {
+        offsets.set("task_fs", "base", at);
+    }
 }
 
 fn find_bytes(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

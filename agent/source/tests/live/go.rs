@@ -1,0 +1,130 @@
+//! Plaintext of programs of Go, by `talk.go`, which is built here: with symbols and without.
+
+use std::collections::BTreeSet;
+
+use source::tls::TlsProbes;
+
+use super::tls::{certificate, talker};
+use super::*;
+
+const SIZES: [usize; 4] = [20, 100, 40_000, 100_000];
+const CONNECTIONS: usize = 12;
+
+/// Builds it; `None`: there is no Go. `DEEPFLOW_GO` names another than the installed one.
+fn build(folder: &Path, name: &str, flags: &str) -> Option<PathBuf> {
+    let named = std::env::var("DEEPFLOW_GO").ok();
+    let go = named.unwrap_or_else(|| "/usr/lib/go-1.19/bin/go".to_owned());
+    std::fs::write(folder.join("talk.go"), include_str!("talk.go")).expect("ours");
+    let mut command = Command::new(go);
+    command.args(["build", "-o", name, &format!("-ldflags={flags}"), "talk.go"]);
+    command.envs([("GO111MODULE", "off"), ("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local")]);
+    let cache = std::env::temp_dir().join("deepflow-go-cache");
+    command.env("GOCACHE", &cache).env("GOPATH", cache.join("path"));
+    let built = command.current_dir(folder).status();
+    built.is_ok_and(|status| status.success()).then(|| folder.join(name))
+}
+
+fn message(port: u16, size: usize) -> Vec<u8> {
+    let mut text = format!("{port:05} {size:08} ").into_bytes();
+    text.extend((text.len()..size).map(|n| (n * 7 % 251) as u8));
+    text
+}
+
+#[test]
+fn goroutines_are_told_apart_and_their_sockets_found() {
+    let Some(mut capture) = Capture::start(|config| {
+        config.go = true;
+        config.payload_bytes_max = 128 << 10;
+        config.ring_bytes = 64 << 20;
+    }) else {
+        return;
+    };
+    let programs = capture.source().take_tls().expect("asked for").expect("the kernel takes them");
+    let mut probes = TlsProbes::new(programs);
+    let Some(folder) = certificate("go") else {
+        println!("SKIPPED: no openssl");
+        return;
+    };
+    for (name, flags) in [("whole", ""), ("stripped", "-s -w")] {
+        let Some(program) = build(&folder, name, flags) else {
+            println!("SKIPPED: no Go");
+            return;
+        };
+        let mut command = Command::new(&program);
+        command.arg(&folder);
+        let (mut child, port) = talker(&mut command).expect("it says its port");
+        assert!(probes.look_at(Path::new("/proc"), child.id()), "it runs");
+        let reports = probes.reports();
+        let report = reports.iter().find(|one| one.path == program).expect("it is found");
+        assert!(report.library.starts_with("Go 1."), "{report:?}");
+        assert_eq!(report.functions.len(), 4, "{report:?}");
+        assert_eq!(report.reason, "");
+        println!("{name}: {}", report.library);
+        child.stdin.take().expect("a pipe").write_all(b"\n").expect("it waits");
+        assert!(child.wait().expect("it ends").success());
+        capture.until("all answers", |c| answers(c, port) >= CONNECTIONS * SIZES.len());
+        capture.all();
+        check(&capture, port, name);
+    }
+    std::fs::remove_dir_all(folder).expect("ours");
+    assert_eq!(capture.counters().tls_without_socket, 0);
+}
+
+fn answers(capture: &Capture, port: u16) -> usize {
+    let is_answer = |one: &&Moved| one.hook == Hook::TlsRead && one.tuple.remote_port == port;
+    capture.moved.iter().filter(is_answer).count()
+}
+
+/// Each connection's messages, which name it, came over it, once at each end.
+fn check(capture: &Capture, port: u16, name: &str) {
+    let of = |hook: Hook, local: u16, remote: u16| -> Vec<Moved> {
+        let is_it = |one: &&Moved| {
+            one.hook == hook && (one.tuple.local_port, one.tuple.remote_port) == (local, remote)
+        };
+        capture.moved.iter().filter(is_it).cloned().collect()
+    };
+    let clients: BTreeSet<u16> = capture
+        .moved
+        .iter()
+        .filter(|one| one.hook == Hook::TlsWrite && one.tuple.remote_port == port)
+        .map(|one| one.tuple.local_port)
+        .collect();
+    assert_eq!(clients.len(), CONNECTIONS, "{name}");
+    for client in clients {
+        let said: Vec<u8> = SIZES.iter().flat_map(|size| message(client, *size)).collect();
+        let answered: String = SIZES.iter().map(|size| format!("{client:05} got {size}")).collect();
+        let sent = of(Hook::TlsWrite, client, port);
+        let received = of(Hook::TlsRead, port, client);
+        assert!(joined(&sent) == said, "{name}: {} bytes sent", joined(&sent).len());
+        assert!(joined(&received) == said, "{name}: {} bytes received", joined(&received).len());
+        let told = joined(&of(Hook::TlsWrite, port, client));
+        assert_eq!(String::from_utf8_lossy(&told), answered, "{name}");
+        assert_eq!(joined(&of(Hook::TlsRead, client, port)), told, "{name}");
+        assert!(sent.iter().all(|one| one.tuple.role == SocketRole::Connect && one.fd >= 0));
+        assert!(received.iter().all(|one| one.tuple.role == SocketRole::Accept));
+        check_sequences(&sent, &received, name);
+    }
+}
+
+/// Both ends tell the sequence number of the encrypted bytes. That of the first message is too high
+/// by that message where it was read together with the end of the handshake.
+fn check_sequences(sent: &[Moved], received: &[Moved], name: &str) {
+    const RECORD: u32 = 5 + SIZES[0] as u32 + 1 + 16;
+    let number_at = |rows: &[Moved], begin: usize| -> u32 {
+        let mut bytes = 0;
+        let row = rows.iter().find(|row| {
+            bytes += row.payload.len();
+            bytes - row.payload.len() == begin
+        });
+        row.expect("a message begins there").tcp_seq.expect("TCP has one")
+    };
+    let first = number_at(received, 0).wrapping_sub(number_at(sent, 0));
+    assert!(first == 0 || first == RECORD, "{name}: {first}");
+    let begins = SIZES.iter().scan(0, |sum, size| {
+        *sum += size;
+        Some(*sum)
+    });
+    for begin in begins.take(SIZES.len() - 1) {
+        assert_eq!(number_at(sent, begin), number_at(received, begin), "{name}: {begin}");
+    }
+}
