@@ -11,15 +11,24 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 const AGENT: &str = "/deepflow-agent";
+/// Its configuration: what differs from the defaults.
+const CONFIG: &str = "/tmp/agent.yaml";
+const TLS_ON: &str =
+    "inputs:\n  ebpf:\n    socket:\n      uprobe:\n        tls:\n          enabled: true\n";
 /// From start to the last hook, on a slow emulated machine.
 const START: Duration = Duration::from_secs(120);
 const END: Duration = Duration::from_secs(15);
 
 /// What `deepflow-agent check --json` says, in one line.
 pub fn check() -> Result<String> {
-    let mut command = Command::new(AGENT);
-    let output =
-        command.args(["check", "--json"]).stderr(Stdio::inherit()).output().context(AGENT)?;
+    check_by(&[])
+}
+
+/// The same, run by these words before it.
+pub fn check_by(before: &[&str]) -> Result<String> {
+    let words = [before, &[AGENT, "check", "--json"]].concat();
+    let mut command = Command::new(words[0]);
+    let output = command.args(&words[1..]).stderr(Stdio::inherit()).output().context(AGENT)?;
     ensure!(output.status.success(), "check ended with {}", output.status);
     let report: Value = serde_json::from_slice(&output.stdout).context("check printed no JSON")?;
     Ok(report.to_string())
@@ -35,9 +44,10 @@ impl Agent {
     /// Starts it and waits until it watches system calls.
     pub fn start(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
+        std::fs::write(CONFIG, TLS_ON)?;
         let log = folder.join("agent.err");
         let child = Command::new(AGENT)
-            .args(["standalone", "--folder"])
+            .args(["standalone", "--config", CONFIG, "--folder"])
             .arg(folder)
             .env("RUST_LOG", "info")
             .stderr(File::create(&log)?)
@@ -48,7 +58,8 @@ impl Agent {
         let begin = Instant::now();
         loop {
             let text = std::fs::read_to_string(&log).unwrap_or_default();
-            if text.contains("watching system calls") {
+            // TLS libraries are hooked last; without them the case that needs them tells.
+            if text.contains("watching TLS libraries") || text.contains("TLS is not read") {
                 return Ok(agent);
             }
             let ended = agent.child.try_wait()?.is_some();

@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 
 use crate::agent::Agent;
 use crate::conversations::{BIG_BYTES, MANY};
+use crate::refusals;
 use crate::roles::Calls;
 use crate::rows::{Ends, Expected, compare};
+use crate::tls;
 
 /// This program, by any other name.
 const SELF: &str = "/vm-guest";
@@ -43,6 +45,7 @@ pub fn run_all(is_oldest: bool) -> Result<()> {
         .map(|(name, folder)| (name, Agent::start(Path::new(folder))))
         .collect();
     let mut cases = trigger();
+    cases.extend(openssl());
     cases.push(finish_early(early));
     // Records settle, are held for order and written once a second.
     std::thread::sleep(std::time::Duration::from_millis(2500));
@@ -68,6 +71,14 @@ pub fn run_all(is_oldest: bool) -> Result<()> {
     }
     if is_oldest {
         say("killed-agent", killed_agent());
+    }
+    say("without-tracefs", refusals::without_tracefs());
+    match refusals::old_version() {
+        Some(verdict) => say("uname-2.6", verdict),
+        None => println!("VM case uname-2.6 not run: the root has no setarch"),
+    }
+    if let Some(verdict) = refusals::lockdown() {
+        say("lockdown", verdict);
     }
     Ok(())
 }
@@ -101,6 +112,7 @@ fn trigger() -> Vec<Triggered> {
         tcp("mysql", "mysql", mysql_rows(), Calls::Socket, "127.0.0.1", 9010),
         threads(),
         inherited(),
+        apart(),
         dns(),
     ]
 }
@@ -120,9 +132,13 @@ fn killed_agent() -> Result<()> {
         "VM second agent: {} by {}",
         report["hooks"][7]["hook"], report["hooks"][7]["mechanism"]
     );
+    // What the first left goes at the next start.
+    crate::agent::check()?;
     for folder in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
-        let events = std::fs::read_to_string(format!("{folder}/kprobe_events")).unwrap_or_default();
-        ensure!(!events.contains("deepflow"), "probe events stay: {}", events.trim());
+        for list in ["kprobe_events", "uprobe_events"] {
+            let events = std::fs::read_to_string(format!("{folder}/{list}")).unwrap_or_default();
+            ensure!(!events.contains("deepflow"), "{list} keeps: {}", events.trim());
+        }
     }
     Ok(())
 }
@@ -135,11 +151,12 @@ struct Actor {
 
 impl Actor {
     fn start(name: &str, words: &[&str]) -> Result<Self> {
-        let mut child = Command::new(named(name)?)
-            .args(words)
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("start {name}"))?;
+        Self::start_by(Command::new(named(name)?).args(words))
+    }
+
+    fn start_by(command: &mut Command) -> Result<Self> {
+        let child = command.stdout(Stdio::piped()).spawn();
+        let mut child = child.with_context(|| format!("start {command:?}"))?;
         let said = BufReader::new(child.stdout.take().context("no output")?);
         Ok(Self { child, said })
     }
@@ -165,9 +182,14 @@ impl Actor {
 
 /// A path to this program that ends in `name`.
 fn named(name: &str) -> Result<PathBuf> {
+    program_named(SELF, name)
+}
+
+/// A path to a program that ends in `name`.
+fn program_named(program: &str, name: &str) -> Result<PathBuf> {
     let path = Path::new(NAMES).join(name);
     if !path.exists() {
-        std::os::unix::fs::symlink(SELF, &path).with_context(|| format!("name {name}"))?;
+        std::os::unix::fs::symlink(program, &path).with_context(|| format!("name {name}"))?;
     }
     Ok(path)
 }
@@ -184,7 +206,8 @@ fn meet(mut server: Actor, name: (&str, &str), words: &[&str], place: (&str, u16
 
 fn ends((client, server): (&str, &str), client_port: u16, (ip, server_port): (&str, u16)) -> Ends {
     let (client, server) = (client.to_owned(), server.to_owned());
-    Ends { client, server, client_port, server_port, client_ip: ip.into(), server_ip: ip.into() }
+    let (client_ip, server_ip) = (ip.to_owned(), ip.to_owned());
+    Ends { client, server, client_port, server_port, client_ip, server_ip, know_each_other: true }
 }
 
 fn address(ip: &str, port: u16) -> String {
@@ -237,6 +260,22 @@ fn inherited() -> Triggered {
     Triggered { name: "inherited", outcome, expected: http_rows() }
 }
 
+/// Both ends in mount, network and process namespaces of their own, as in a container.
+fn apart() -> Triggered {
+    let (client, server, at) = ("apart-cli", "apart-srv", "127.0.0.1:9023");
+    let play = || {
+        let mut command = Command::new("/bin/busybox");
+        command.args(["unshare", "-m", "-n", "-p", "-f"]).arg(named("apart")?);
+        command.args(["apart", "http", at]).args([named(client)?, named(server)?]);
+        let mut actor = Actor::start_by(&mut command)?;
+        let client_port = actor.port()?;
+        actor.finish()?;
+        let both = ends((client, server), client_port, ("127.0.0.1", 9023));
+        Ok(Ends { know_each_other: false, ..both })
+    };
+    Triggered { name: "namespaces", outcome: play(), expected: http_rows() }
+}
+
 fn dns() -> Triggered {
     let (client, server, at) = ("dns-cli", "dns-srv", "127.0.0.1:53");
     let outcome = Actor::start(server, &["serve-udp", "dns", at]).and_then(|actor| {
@@ -248,6 +287,43 @@ fn dns() -> Triggered {
         ("response_status", json!("ok")),
     ]);
     Triggered { name: "dns", outcome, expected: vec![expected] }
+}
+
+/// HTTP inside of TLS, by the library of this root and, where the kernel has overlays, by that of
+/// containers.
+fn openssl() -> Vec<Triggered> {
+    const NAME: &str = "tls-openssl";
+    if !Path::new(tls::OPENSSL).exists() {
+        println!("VM case {NAME} not run: the root has no {}", tls::OPENSSL);
+        return Vec::new();
+    }
+    let mut all = vec![in_tls(NAME, false, ("tls-cli", 9031), ("tls-srv", 9030))];
+    if tls::has_overlays() {
+        all.push(in_tls("tls-container", true, ("boxed-cli", 9033), ("boxed-srv", 9032)));
+    }
+    all
+}
+
+fn in_tls(
+    name: &'static str,
+    in_container: bool,
+    (client, client_port): (&str, u16),
+    (server, server_port): (&str, u16),
+) -> Triggered {
+    const IP: &str = "127.0.0.1";
+    let play = || {
+        let path = |name| program_named(tls::OPENSSL, name);
+        let (client, server) = (path(client)?, path(server)?);
+        let (client_at, server_at) = (address(IP, client_port), address(IP, server_port));
+        tls::play(in_container, "http", (&client, &client_at), (&server, &server_at))
+    };
+    let mut expected = http_rows();
+    for row in &mut expected {
+        row.columns.push(("is_tls", json!(1)));
+    }
+    expected.push(one(vec![("l7_protocol", json!("TLS")), ("is_tls", json!(0))]));
+    let outcome = play().map(|()| ends((client, server), client_port, (IP, server_port)));
+    Triggered { name, outcome, expected }
 }
 
 /// A connection that was there before the agent.

@@ -8,8 +8,10 @@
 mod agent;
 mod cases;
 mod conversations;
+mod refusals;
 mod roles;
 mod rows;
+mod tls;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -4,14 +4,14 @@
 //! its port, a server that it listens. Never: a word that is not in the conversation.
 
 use std::fs::File;
-use std::io::{IoSlice, IoSliceMut, Read, Write};
+use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::conversations::{self, Exchange};
 
@@ -62,6 +62,9 @@ pub fn play(words: &[String]) -> Result<()> {
         ["inherited", conversation] => {
             let mut stream = Stream { file: standard_input()?, calls: Calls::File };
             answer(&mut stream, &conversations::find(conversation)?)
+        }
+        ["apart", conversation, address, client, server] => {
+            apart(conversation, address, client, server)
         }
         ["ask", conversation, address, calls] => ask(conversation, address, Calls::of(calls)?),
         ["ask-later", conversation, address, gate] => ask_later(conversation, address, gate),
@@ -158,6 +161,19 @@ fn hand_over(conversation: &str, address: &str, child: &str) -> Result<()> {
         .stdin(Stdio::from(OwnedFd::from(stream)))
         .exec();
     bail!("{child}: {error}")
+}
+
+/// Both ends, in the namespaces that this process was started in: its loopback is still down.
+fn apart(conversation: &str, address: &str, client: &str, server: &str) -> Result<()> {
+    let up = Command::new("/bin/busybox").args(["ip", "link", "set", "lo", "up"]).status()?;
+    ensure!(up.success(), "no loopback: {up}");
+    let words = |role| [role, conversation, address, Calls::Socket.word()];
+    let mut server = Command::new(server).args(words("serve")).stdout(Stdio::piped()).spawn()?;
+    let mut said = BufReader::new(server.stdout.take().context("no output")?);
+    said.read_line(&mut String::new())?;
+    let asked = Command::new(client).args(words("ask")).status()?;
+    ensure!(asked.success() && server.wait()?.success(), "the client ended with {asked}");
+    Ok(())
 }
 
 fn connect(address: &str) -> Result<TcpStream> {

@@ -6,6 +6,10 @@ use source::bpf::{BpfConfig, BpfSource, HookReport, requirements};
 use source::tls::{LibraryReport, TlsProbes};
 
 use crate::cli::{self, CheckArguments};
+use crate::config::Config;
+
+const TLS_SETTING: &str = "inputs.ebpf.socket.uprobe.tls.enabled";
+const GO_SETTING: &str = "inputs.ebpf.socket.uprobe.golang.enabled";
 
 /// What `check` tells.
 #[derive(Debug, Serialize)]
@@ -48,6 +52,10 @@ struct Tls {
     why_not: String,
     /// Why programs of Go cannot be read where others can; empty if they can.
     go_why_not: String,
+    /// How functions of libraries are hooked; empty where they are not.
+    mechanism: &'static str,
+    /// Why not by a better mechanism; empty if it is the best.
+    reason: String,
     /// Every library, and every program with one inside, that some process uses or could.
     libraries: Vec<TlsLibrary>,
 }
@@ -73,7 +81,14 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         cli::Tier::V310 => source::bpf::Tier::V310,
         cli::Tier::V510 => source::bpf::Tier::V510,
     });
-    let config = BpfConfig { tier, tls: true, go: true, ..BpfConfig::default() };
+    let wanted = match &arguments.config {
+        Some(path) => {
+            let sockets = Config::load(Some(path))?.0.sockets;
+            (sockets.tls, sockets.go)
+        }
+        None => (true, true),
+    };
+    let config = BpfConfig { tier, tls: wanted.0, go: wanted.1, ..BpfConfig::default() };
     let mut found_tls = Tls::default();
     let (tier, offsets, hooks, why) = match BpfSource::load(config) {
         Ok((mut source, hooks)) => {
@@ -118,9 +133,15 @@ fn tls(source: &mut BpfSource) -> Tls {
     let programs = match source.take_tls() {
         Some(Ok(programs)) => programs,
         Some(Err(why_not)) => return Tls { why_not, ..Tls::default() },
-        None => return Tls::default(),
+        None => {
+            return Tls {
+                why_not: format!("{TLS_SETTING} and {GO_SETTING} are false"),
+                ..Tls::default()
+            };
+        }
     };
     let go_why_not = programs.go().and_then(Result::err).unwrap_or_default().to_owned();
+    let (mechanism, reason) = (programs.mechanism(), programs.not_better().to_owned());
     let mut probes = TlsProbes::new(programs);
     probes.look_at_all(std::path::Path::new("/proc"), &|_| true);
     let library = |report: LibraryReport| {
@@ -128,7 +149,7 @@ fn tls(source: &mut BpfSource) -> Tls {
         TlsLibrary { path: path.display().to_string(), library, functions, reason }
     };
     let libraries = probes.reports().into_iter().map(library).collect();
-    Tls { works: true, why_not: String::new(), go_why_not, libraries }
+    Tls { works: true, why_not: String::new(), go_why_not, mechanism, reason, libraries }
 }
 
 fn requirement(found: source::bpf::Requirement) -> Requirement {
@@ -182,9 +203,14 @@ fn print(report: &Report) {
 fn print_tls(tls: &Tls) {
     match tls.works {
         true => println!(
-            "TLS: can be read, if inputs.ebpf.socket.uprobe.tls.enabled says so, of programs of Go .golang.enabled"
+            "TLS: can be read, by {}, if {TLS_SETTING} says so, of programs of Go if \
+             {GO_SETTING} does",
+            tls.mechanism
         ),
-        false => println!("TLS: cannot be read: {}", tls.why_not),
+        false => println!("TLS: is not read: {}", tls.why_not),
+    }
+    if !tls.reason.is_empty() {
+        println!("  not by a better mechanism: {}", tls.reason);
     }
     if !tls.go_why_not.is_empty() {
         println!("  not of programs of Go: {}", tls.go_why_not);

@@ -87,6 +87,9 @@ pub struct ReplayArguments {
 /// Of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
+    /// Configuration file: TLS is tried only if it says so. Without one, it is tried.
+    #[arg(short = 'f', long = "config")]
+    pub config: Option<PathBuf>,
     /// As JSON.
     #[arg(long)]
     pub json: bool,

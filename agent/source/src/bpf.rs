@@ -24,6 +24,7 @@ mod load;
 mod objects;
 mod peek;
 mod perf;
+mod probe_events;
 mod relocate;
 mod reorder;
 mod requirements;
@@ -40,8 +41,10 @@ pub use event::{
 pub(crate) use hooks::refusal;
 pub use hooks::{HookReport, Mechanism};
 pub use load::DIGESTS;
+pub(crate) use probe_events::{List, Probe};
 pub use reorder::Reorder;
 pub use requirements::{Requirement, requirements};
+pub(crate) use tracefs::TraceFs;
 
 /// Objects by the oldest kernel series they are for (docs/adr/0004).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

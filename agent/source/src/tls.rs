@@ -14,11 +14,12 @@ mod elf;
 mod go;
 mod library;
 mod mappings;
+mod overlay;
 mod places;
 mod pmu;
 mod regs;
 
-pub use attach::Programs;
+pub use attach::{Mechanism, Programs};
 pub(crate) use regs::{CALLED_REGS, GO_CALLED_REGS};
 
 use attach::Attachment;
@@ -56,6 +57,8 @@ struct Hooked {
 pub struct TlsProbes {
     programs: Programs,
     hooked: HashMap<FileId, Hooked>,
+    /// Files in overlays, and the hooked file of a layer that each is.
+    layers: HashMap<FileId, FileId>,
     /// Files that processes have mapped, and the hooked one that each is, if any.
     mapped: HashMap<MappingKey, (Option<FileId>, u64)>,
     /// Mount namespaces whose standard folders were looked at.
@@ -77,6 +80,7 @@ impl TlsProbes {
         Self {
             programs,
             hooked: HashMap::new(),
+            layers: HashMap::new(),
             mapped: HashMap::new(),
             spaces: HashMap::new(),
             round: 0,
@@ -144,7 +148,7 @@ impl TlsProbes {
         }
         self.left -= 1;
         let Some(file) = places::open(folder, mapping) else { return };
-        let id = self.hook(&file, &mapping.key.path);
+        let id = self.hook(folder, &file, &mapping.key.path);
         if self.mapped.len() >= FILES_MAX {
             self.mapped.retain(|_, (id, _)| id.is_some());
         }
@@ -164,18 +168,20 @@ impl TlsProbes {
         }
         for path in places::standard_libraries(folder) {
             let Some(id) = places::id_of(&path) else { continue };
+            let id = self.layers.get(&id).copied().unwrap_or(id);
             if let Some(hooked) = self.hooked.get_mut(&id) {
                 hooked.seen = self.round;
             } else if let Ok(file) = File::open(&path) {
                 let inside = path.strip_prefix(folder.join("root")).unwrap_or(&path);
-                self.hook(&file, &Path::new("/").join(inside));
+                self.hook(folder, &file, &Path::new("/").join(inside));
             }
         }
     }
 
     /// Hooks a file if it has a TLS library; which one it is then.
-    fn hook(&mut self, file: &File, path: &Path) -> Option<FileId> {
+    fn hook(&mut self, folder: &Path, file: &File, path: &Path) -> Option<FileId> {
         let id = places::id_of_file(file)?;
+        let mut id = self.layers.get(&id).copied().unwrap_or(id);
         if let Some(hooked) = self.hooked.get_mut(&id) {
             hooked.seen = self.round;
             return Some(id);
@@ -188,6 +194,15 @@ impl TlsProbes {
             }
         };
         let (library, hooks, refused) = self.hooks(file, &found)?;
+        let layer_file = overlay::layer_file(folder, path, file);
+        if let Some(layer_id) = layer_file.as_ref().and_then(places::id_of_file) {
+            self.layers.insert(std::mem::replace(&mut id, layer_id), layer_id);
+            if let Some(hooked) = self.hooked.get_mut(&id) {
+                hooked.seen = self.round;
+                return Some(id);
+            }
+        }
+        let file = layer_file.as_ref().unwrap_or(file);
         let (attachments, functions, reason) = self.programs.attach(file, &hooks);
         let reason = if refused.is_empty() { reason } else { refused };
         let report = LibraryReport { path: path.to_owned(), library, functions, reason };
@@ -223,5 +238,6 @@ impl TlsProbes {
             }
             stays
         });
+        self.layers.retain(|_, id| self.hooked.contains_key(id));
     }
 }

@@ -4,6 +4,7 @@
 //! with `--write` the table `docs/kernels.md`. A kernel that is not here is "not run", never
 //! passed.
 
+mod distribution;
 mod machine;
 pub mod matrix;
 mod report;
@@ -52,10 +53,33 @@ pub struct Ran {
     pub release: String,
     /// What `deepflow-agent check --json` said.
     pub check: Value,
-    /// Case → why it failed, `None`: passed.
-    pub cases: Vec<(String, Option<String>)>,
+    /// Case → what came of it.
+    pub cases: Vec<(String, Verdict)>,
     /// Seconds from power-on to power-off.
     pub seconds: u64,
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every row was as expected.
+    Passed,
+    /// Why not.
+    Failed(String),
+    /// Why it could not be run: something that it needs is not in the root.
+    NotRun(String),
+}
+
+impl Verdict {
+    /// As the guest says it.
+    fn of(text: &str) -> Self {
+        match text.split_once(": ") {
+            None if text == "passed" => Self::Passed,
+            Some(("not run", why)) => Self::NotRun(why.to_owned()),
+            Some(("failed", why)) => Self::Failed(why.to_owned()),
+            _ => Self::Failed(text.to_owned()),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -200,13 +224,17 @@ fn run_one(job: &Job, image: &Path, archive: &Path, failures: &mut Vec<String>) 
     for hook in unattached(&ran.check) {
         problems.push(hook);
     }
-    for (case, why) in &ran.cases {
+    for (case, verdict) in &ran.cases {
         let excepted = job.except.iter().find(|exception| exception.case == *case);
-        match (why, excepted) {
-            (Some(why), None) => problems.push(format!("{case}: {why}")),
-            (None, Some(_)) => problems.push(format!("{case} passed, but is expected to fail")),
-            (Some(_), Some(exception)) => println!("{:<24} {case}: {}", job.id, exception.why),
-            (None, None) => {}
+        match (verdict, excepted) {
+            (Verdict::Failed(why), None) => problems.push(format!("{case}: {why}")),
+            (Verdict::Passed, Some(_)) => {
+                problems.push(format!("{case} passed, but is expected to fail"));
+            }
+            (Verdict::Failed(_), Some(exception)) => {
+                println!("{:<24} {case}: {}", job.id, exception.why);
+            }
+            (Verdict::Passed, None) | (Verdict::NotRun(_), _) => {}
         }
     }
     if ran.cases.is_empty() {
@@ -232,8 +260,7 @@ fn read(boot: &Boot) -> Ran {
     };
     let case = |line: &String| {
         let (name, verdict) = line.strip_prefix("case ")?.split_once(' ')?;
-        let why = (verdict != "passed").then(|| verdict.trim_start_matches("failed: ").to_owned());
-        Some((name.to_owned(), why))
+        Some((name.to_owned(), Verdict::of(verdict)))
     };
     Ran {
         release: after("kernel "),
@@ -248,7 +275,8 @@ fn prepare(root: &Path, arch: Arch) -> Result<PathBuf> {
     let programs = cross::build(root, arch, &["agentd", "vm-tests"], false)?;
     let package =
         Package { name: "busybox-static", arch: arch.debian(), suite: "bookworm", lock: None };
-    let files = Archive::open(root)?.unpack(&package)?;
+    let archive = Archive::open(root)?;
+    let files = archive.unpack(&package)?;
     let busybox = ["bin/busybox", "usr/bin/busybox"].map(|place| files.join(place));
     let busybox = busybox.into_iter().find(|path| path.is_file()).context("no busybox")?;
     let folder = cross::target_folder(root).join("vm");
@@ -260,8 +288,30 @@ fn prepare(root: &Path, arch: Arch) -> Result<PathBuf> {
         ensure!(strip.status().context("llvm-strip-16")?.success(), "llvm-strip-16 failed");
         Ok(path)
     };
-    let bytes = root::Root::of(&busybox, &stripped("vm-guest")?, &stripped("deepflow-agent")?)?;
+    let mut all = vec![
+        ("bin/busybox".to_owned(), busybox),
+        ("vm-guest".to_owned(), stripped("vm-guest")?),
+        ("deepflow-agent".to_owned(), stripped("deepflow-agent")?),
+    ];
+    match distribution::files(&archive, arch) {
+        Ok(files) => all.extend(files),
+        Err(error) => println!("vm: the guest has no OpenSSL, no setarch: {error:#}"),
+    }
+    let bytes = root::Root::of(&all)?;
     let path = folder.join(format!("root-{}.cpio", arch.name()));
     std::fs::write(&path, bytes)?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_run_has_not_passed() {
+        assert_eq!(Verdict::of("passed"), Verdict::Passed);
+        assert_eq!(Verdict::of("failed: 1 of 2: rows"), Verdict::Failed("1 of 2: rows".into()));
+        assert_eq!(Verdict::of("not run: no openssl"), Verdict::NotRun("no openssl".into()));
+        assert_eq!(Verdict::of("torn li"), Verdict::Failed("torn li".into()));
+    }
 }

@@ -44,6 +44,8 @@ impl TlsWatch {
             Ok(programs) => programs,
             Err(error) => return tell_problem(shared, &error),
         };
+        let (mechanism, reason) = (programs.mechanism(), programs.not_better());
+        tracing::info!(mechanism, reason, "TLS libraries are hooked");
         let (began, queue) = sync_channel(QUEUE);
         let (overflowed, stop) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
         let worker = Worker {

@@ -34,6 +34,8 @@ pub struct BpfConfig {
     pub tls: bool,
     /// Whether those of programs of Go are loaded (`inputs.ebpf.socket.uprobe.golang.enabled`).
     pub go: bool,
+    /// How functions of TLS libraries are hooked.
+    pub tls_mechanism: crate::tls::Mechanism,
     /// Which objects are loaded; `None`: the newest that the kernel takes.
     pub tier: Option<Tier>,
     /// How system calls are hooked.
@@ -58,6 +60,7 @@ impl Default for BpfConfig {
             ports_denied: Vec::new(),
             tls: false,
             go: false,
+            tls_mechanism: crate::tls::Mechanism::Auto,
             tier: None,
             mechanism: Mechanism::Auto,
             hooks_off: Vec::new(),

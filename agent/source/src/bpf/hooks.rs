@@ -12,12 +12,13 @@ use aya::programs::{BtfTracePoint, ProgramError, TracePoint};
 use aya::{Btf, Ebpf};
 
 use super::event::Hook;
+use super::probe_events::Probe;
 use super::tracefs::TraceFs;
 use super::{chain, requirements};
 use crate::perf_event;
 use all_calls::AllCalls;
 use functions::Functions;
-pub use functions::{are_wrapped, attach_at_call, sweep};
+pub use functions::{are_wrapped, attach_at_call};
 use table::PROGRAMS;
 pub use table::{Program, syscall_numbers};
 
@@ -61,7 +62,7 @@ pub enum Attachment {
     /// A link to a raw tracepoint.
     Raw(BtfTracePointLink),
     /// A probe at a function.
-    Function(functions::Probe),
+    Function(Probe),
 }
 
 /// What became of one hook.

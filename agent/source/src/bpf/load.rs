@@ -14,6 +14,7 @@ use super::hooks::{self, HookReport, Mechanism, Told};
 use super::infer;
 use super::peek::Peek;
 use super::perf::PerfRings;
+use super::probe_events;
 use super::relocate::relocate;
 use super::reorder::Reorder;
 use super::requirements::{self, Requirement};
@@ -58,8 +59,11 @@ const DENIED_FIRST_WORD: u32 = 1024;
 /// See `BpfSource::load`.
 pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
     requirements::privileges().map_err(|why| missing("privileges", why))?;
+    requirements::lockdown().map_err(|why| missing("kernel lockdown", why))?;
+    requirements::bpf_call().map_err(|why| missing("bpf(2)", why))?;
+    sys::want_true_version();
     if let Ok(tracefs) = TraceFs::open() {
-        hooks::sweep(&tracefs);
+        probe_events::sweep(&tracefs);
     }
     let newest = match config.tier {
         Some(Tier::V310) => Err("the configuration says so".to_owned()),
@@ -179,8 +183,7 @@ fn assemble(
     btf: Option<Btf>,
     kind: Loaded,
 ) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
-    let wants_tls = config.tls || config.go;
-    let tls = wants_tls.then(|| crate::tls::Programs::load(&mut object, config.tls, config.go));
+    let tls = (config.tls || config.go).then(|| crate::tls::Programs::load(&mut object, config));
     let tls_counts =
         PerCpuArray::try_from(map_of(&mut object, "tls_counts")?).map_err(map_error("counters"))?;
     let drops =

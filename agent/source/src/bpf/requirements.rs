@@ -9,7 +9,9 @@ use aya::maps::MapType;
 use aya::sys::is_map_supported;
 
 use super::tracefs::TraceFs;
+use crate::perf_event;
 
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
 const VMLINUX_BTF: &str = "/sys/kernel/btf/vmlinux";
 /// Inode of the first pid namespace, PROC_PID_INIT_INO of the kernel.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -40,6 +42,23 @@ pub fn requirements() -> Vec<Requirement> {
             "run the agent as root, or with CAP_BPF, CAP_PERFMON",
         ),
         requirement(
+            "kernel lockdown",
+            lockdown(),
+            "boot without lockdown=confidentiality; integrity does no harm",
+        ),
+        requirement(
+            "bpf(2)",
+            bpf_call(),
+            "let the container or its seccomp profile allow bpf(2); use a kernel built with \
+             CONFIG_BPF_SYSCALL",
+        ),
+        requirement(
+            "perf_event_open(2)",
+            perf_events(),
+            "let the container or its seccomp profile allow perf_event_open(2), or give the agent \
+             CAP_PERFMON; use a kernel built with CONFIG_PERF_EVENTS",
+        ),
+        requirement(
             "kernel BTF",
             btf(),
             "not needed, but cheaper: a kernel built with CONFIG_DEBUG_INFO_BTF (Debian 11, Ubuntu 20.10, \
@@ -48,8 +67,7 @@ pub fn requirements() -> Vec<Requirement> {
         requirement(
             "BPF ring buffer",
             ring_buffer(),
-            "not needed, but cheaper: Linux 5.10 or newer; let the container or seccomp profile allow \
-             bpf(2)",
+            "not needed, but cheaper: Linux 5.10 or newer",
         ),
         requirement(
             "tracefs",
@@ -109,10 +127,39 @@ pub(crate) fn privileges() -> Result<(), String> {
     Err("the agent has neither CAP_SYS_ADMIN nor CAP_BPF and CAP_PERFMON".to_owned())
 }
 
+/// Whether programs may read the kernel's memory. Unknown, so taken for yes, where securityfs is not
+/// mounted.
+pub(crate) fn lockdown() -> Result<(), String> {
+    lockdown_of(&fs::read_to_string(LOCKDOWN).unwrap_or_default())
+}
+
+fn lockdown_of(text: &str) -> Result<(), String> {
+    match text.contains("[confidentiality]") {
+        true => Err(format!(
+            "{LOCKDOWN} is confidentiality: the kernel lets no program read its memory"
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Whether the plainest map can be made.
+pub(crate) fn bpf_call() -> Result<(), String> {
+    match is_map_supported(MapType::Array) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the kernel makes no map".to_owned()),
+        Err(error) => Err(format!("refused: {}", error.io_error)),
+    }
+}
+
+fn perf_events() -> Result<(), String> {
+    let cpu = super::sys::online_cpus().first().copied().unwrap_or(0);
+    perf_event::bpf_output(cpu, 1).map(drop).map_err(|error| format!("refused: {error}"))
+}
+
 pub(crate) fn ring_buffer() -> Result<(), String> {
     match is_map_supported(MapType::RingBuf) {
         Ok(true) => Ok(()),
-        Ok(false) => Err("the kernel has no BPF_MAP_TYPE_RINGBUF, or bpf(2) is refused".to_owned()),
+        Ok(false) => Err("the kernel has no BPF_MAP_TYPE_RINGBUF".to_owned()),
         Err(error) => Err(format!("bpf(2): {error}")),
     }
 }
@@ -173,9 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn only_the_strictest_lockdown_is_in_the_way() {
+        assert!(lockdown_of("none integrity [confidentiality]\n").is_err());
+        assert!(lockdown_of("none [integrity] confidentiality\n").is_ok());
+        assert!(lockdown_of("").is_ok());
+    }
+
+    #[test]
     fn each_lack_says_why_and_what_to_do() {
         let found = requirements();
-        assert_eq!(found.len(), 6);
+        assert_eq!(found.len(), 9);
         for one in found {
             assert_eq!(one.works, one.why_not.is_empty(), "{one:?}");
             assert_eq!(one.works, one.how_to_get.is_empty(), "{one:?}");

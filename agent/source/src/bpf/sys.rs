@@ -38,6 +38,20 @@ pub fn map_set_u32(map: BorrowedFd<'_>, key: u32, value: u32) -> io::Result<()> 
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
+/// Has the calling thread told the kernel's true version, whatever `setarch --uname-2.6` said: up to
+/// 4.20 the kernel takes programs at functions only with that.
+pub fn want_true_version() {
+    const ASK: libc::c_ulong = 0xffff_ffff;
+    /// Of the kernel's uapi/linux/personality.h.
+    const UNAME26: libc::c_int = 0x0002_0000;
+    // SAFETY: takes a number; this one changes nothing.
+    let persona = unsafe { libc::personality(ASK) };
+    if persona >= 0 && persona & UNAME26 != 0 {
+        // SAFETY: takes a number.
+        unsafe { libc::personality(libc::c_ulong::from((persona & !UNAME26).cast_unsigned())) };
+    }
+}
+
 /// Closes a descriptor that is none: a system call without any effect.
 pub fn close_nothing() {
     // SAFETY: plain number; no descriptor has it.

@@ -8,17 +8,76 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use aya::Ebpf;
 use aya::programs::{ProgramFd, UProbe};
 
 use super::library::Hook;
 use super::pmu::{self, Pmu};
-use crate::bpf::refusal;
+use crate::bpf::{BpfConfig, List, Probe, TraceFs, refusal};
+
+/// How functions of files are hooked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mechanism {
+    /// By perf where the kernel offers that, else by probe events.
+    #[default]
+    Auto,
+    /// By perf itself: nothing is left if the agent is killed.
+    Perf,
+    /// By events of tracefs, which kernels before 4.17 have, too.
+    ProbeEvents,
+}
 
 /// Keeps a program attached until it is dropped.
 #[allow(dead_code, reason = "held only to be dropped")]
-pub struct Attachment(OwnedFd);
+pub enum Attachment {
+    /// A hook of perf.
+    Perf(OwnedFd),
+    /// An event of tracefs.
+    ProbeEvent(Probe),
+}
+
+/// The mechanism in use.
+#[derive(Debug)]
+enum Way {
+    Perf(Pmu),
+    /// With the reason why not by perf.
+    ProbeEvents(Arc<TraceFs>, String),
+}
+
+impl Way {
+    /// The best that the kernel offers of what is asked for.
+    fn find(mechanism: Mechanism) -> Result<Self, String> {
+        let no_perf = match mechanism {
+            Mechanism::ProbeEvents => "the configuration says so".to_owned(),
+            _ => match Pmu::read() {
+                Ok(pmu) => return Ok(Self::Perf(pmu)),
+                Err(error) => {
+                    format!(
+                        "the kernel has no hooks of user space in perf, as from 4.17 on ({error})"
+                    )
+                }
+            },
+        };
+        if mechanism == Mechanism::Perf {
+            return Err(no_perf);
+        }
+        let tracefs = TraceFs::open().and_then(|tracefs| {
+            tracefs.read(List::User.file())?;
+            Ok(Arc::new(tracefs))
+        });
+        let tracefs = tracefs.map_err(|error| {
+            format!(
+                "{no_perf}, and no {} in tracefs ({error}); mount tracefs, or use a kernel built \
+                 with CONFIG_UPROBE_EVENTS",
+                List::User.file()
+            )
+        });
+        Ok(Self::ProbeEvents(tracefs?, no_perf))
+    }
+}
 
 /// Programs in the object.
 const PROGRAMS: [&str; 7] = [
@@ -50,35 +109,31 @@ pub struct Programs {
     libraries: bool,
     /// Whether programs of Go are to be read, and why they cannot be.
     go: Option<Result<(), String>>,
-    pmu: Pmu,
+    way: Way,
 }
 
 impl std::fmt::Debug for Programs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Programs").field("pmu", &self.pmu).finish_non_exhaustive()
+        f.debug_struct("Programs").field("way", &self.way).finish_non_exhaustive()
     }
 }
 
 impl Programs {
     /// Loads those of libraries, of Go or both. The error is for users.
-    pub(crate) fn load(object: &mut Ebpf, libraries: bool, go: bool) -> Result<Self, String> {
-        let pmu = Pmu::read().map_err(|error| {
-            format!(
-                "the kernel does not offer hooks of user space through perf ({error}); it needs \
-                 4.17 or newer, built with CONFIG_UPROBE_EVENTS"
-            )
-        })?;
+    pub(crate) fn load(object: &mut Ebpf, config: &BpfConfig) -> Result<Self, String> {
+        let way = Way::find(config.tls_mechanism)?;
+        let libraries = config.tls;
         let mut programs = HashMap::new();
         for name in PROGRAMS.into_iter().filter(|_| libraries) {
             programs.insert(name, load(object, name)?);
         }
-        let go = go.then(|| {
+        let go = config.go.then(|| {
             for name in GO_PROGRAMS {
                 programs.insert(name, load(object, name)?);
             }
             Ok(())
         });
-        Ok(Self { programs, libraries, go, pmu })
+        Ok(Self { programs, libraries, go, way })
     }
 
     /// Whether libraries are to be read.
@@ -90,6 +145,24 @@ impl Programs {
     #[must_use]
     pub fn go(&self) -> Option<Result<(), &str>> {
         self.go.as_ref().map(|loaded| loaded.as_ref().copied().map_err(String::as_str))
+    }
+
+    /// How functions are hooked, in a word for users.
+    #[must_use]
+    pub const fn mechanism(&self) -> &'static str {
+        match self.way {
+            Way::Perf(_) => "perf",
+            Way::ProbeEvents(..) => "probe event",
+        }
+    }
+
+    /// Why not by a better mechanism; empty if there is none.
+    #[must_use]
+    pub fn not_better(&self) -> &str {
+        match &self.way {
+            Way::Perf(_) => "",
+            Way::ProbeEvents(_, why) => why,
+        }
     }
 
     /// Attaches to functions of a file; also the functions that are hooked, and why others are not.
@@ -119,10 +192,10 @@ impl Programs {
 
     fn attach_one(&self, file: &File, hook: &Hook) -> io::Result<Vec<Attachment>> {
         // The kernel takes a path, and this one is the file itself whatever its name is.
-        let path = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let open = |name: &str, offset, at_return| {
             let program = self.programs.get(name).ok_or(io::ErrorKind::NotFound)?;
-            pmu::attach(self.pmu, program.as_fd(), &path, offset, at_return).map(Attachment)
+            self.open(program, &path, offset, at_return)
         };
         let mut opened = Vec::new();
         match hook.exit {
@@ -136,6 +209,31 @@ impl Programs {
         }
         opened.push(open(hook.entry, hook.offset, false)?);
         Ok(opened)
+    }
+
+    fn open(
+        &self,
+        program: &ProgramFd,
+        path: &str,
+        offset: u64,
+        at_return: bool,
+    ) -> io::Result<Attachment> {
+        static EVENTS: AtomicU32 = AtomicU32::new(0);
+        let program = program.as_fd();
+        match &self.way {
+            Way::Perf(pmu) => {
+                let path = CString::new(path)?;
+                pmu::attach(*pmu, program, &path, offset, at_return).map(Attachment::Perf)
+            }
+            Way::ProbeEvents(tracefs, _) => {
+                let kind = if at_return { "r" } else { "p" };
+                // A name that was there would be taken from the one who has it.
+                let name = format!("tls_{}", EVENTS.fetch_add(1, Ordering::Relaxed));
+                let place = format!("{path}:{offset:#x}");
+                Probe::open(tracefs, List::User, (&[kind], &name, &place), program)
+                    .map(Attachment::ProbeEvent)
+            }
+        }
     }
 }
 

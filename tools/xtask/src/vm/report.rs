@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::matrix;
-use super::{Outcome, Ran};
+use super::{Outcome, Ran, Verdict};
 
 const FILE: &str = "docs/kernels.md";
 const HEAD: &str = "# Kernels
@@ -18,9 +18,13 @@ const HEAD: &str = "# Kernels
 What the agent did on real boots: `cargo xtask vm --write` makes this table. Each kernel boots under
 QEMU (TCG, 2 CPUs) with the static agent of its architecture, which runs `check` and then watches the
 cases: HTTP by `send`/`recv`, `read`/`write` and `readv`/`writev`, IPv6, pipelined, 100 kB, 200 requests,
-Redis, MySQL, DNS, a server's thread, an inherited connection, a connection older than the agent; in the
-tier v310 also that two more agents see the same, by other hooks if the kernel takes one program a tracepoint,
-and that a killed agent leaves nothing that the next one does not delete. A case passes only if both ends have exactly the rows that are expected, with addresses, ports and process names.
+Redis, MySQL, DNS, a server's thread, an inherited connection, both ends in namespaces of their own, a
+connection older than the agent, HTTP inside of TLS between two programs `openssl` of Debian 12; in the
+tier v310 also that two more agents see the same, by other hooks if the kernel takes one program a
+tracepoint, and that a killed agent leaves nothing that the next one does not delete. A case passes only if
+both ends have exactly the rows that are expected, with addresses, ports and process names. At the end
+`check` is run without tracefs and debugfs, under `setarch --uname-2.6`, and, where the kernel has it, under
+lockdown=confidentiality: it must say what is missing and what to do.
 Not run means not run: no image of that kernel was at hand. Rows at the end are images given by
 `--image`, built by hand from the public sources of that kernel, not the distribution's own binaries.
 
@@ -68,14 +72,26 @@ fn line(id: &str, system: &str, ran: &Ran) -> String {
     for hook in hooks.iter().filter(|hook| hook["attached"] == true) {
         *by.entry(hook["mechanism"].as_str().unwrap_or("?")).or_default() += 1;
     }
-    let by: Vec<String> = by.into_iter().map(|(name, count)| format!("{name} ({count})")).collect();
-    let passed = ran.cases.iter().filter(|(_, why)| why.is_none()).count();
-    let failed: Vec<&str> =
-        ran.cases.iter().filter(|(_, why)| why.is_some()).map(|(name, _)| name.as_str()).collect();
-    let result = match failed.as_slice() {
+    let mut by: Vec<String> =
+        by.into_iter().map(|(name, count)| format!("{name} ({count})")).collect();
+    if let Some(mechanism) = ran.check["tls"]["mechanism"].as_str().filter(|name| !name.is_empty())
+    {
+        by.push(format!("TLS by {mechanism}"));
+    }
+    let names = |is_it: fn(&Verdict) -> bool| -> Vec<&str> {
+        let those = ran.cases.iter().filter(|(_, verdict)| is_it(verdict));
+        those.map(|(name, _)| name.as_str()).collect()
+    };
+    let passed = names(|verdict| *verdict == Verdict::Passed).len();
+    let failed = names(|verdict| matches!(verdict, Verdict::Failed(_)));
+    let not_run = names(|verdict| matches!(verdict, Verdict::NotRun(_)));
+    let mut result = match failed.as_slice() {
         [] => "passed".to_owned(),
         names => format!("failed: {}", names.join(", ")),
     };
+    if !not_run.is_empty() {
+        result = format!("{result}; not run: {}", not_run.join(", "));
+    }
     format!(
         "| {id} | {system}, {} | {} | {} | {} | {passed} of {} | {result} |",
         ran.release,

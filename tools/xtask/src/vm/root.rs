@@ -3,7 +3,8 @@
 //! In: programs by path. Out: an archive in the format cpio "newc" (Documentation/driver-api/
 //! early-userspace/buffer-format of the kernel). Never: a file of this machine that is not named.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -12,6 +13,9 @@ const PROGRAM: u32 = 0o100_755;
 const CONSOLE: u32 = 0o020_600;
 /// Device numbers of /dev/console.
 const CONSOLE_DEVICE: (u32, u32) = (5, 1);
+
+/// Folders that are there without a file in them.
+const FOLDERS: [&str; 7] = ["bin", "dev", "proc", "sys", "tmp", "etc", "run"];
 
 /// What the kernel starts: mounts what an agent expects of a host, then runs the cases.
 const INIT: &str = "#!/bin/busybox sh
@@ -37,19 +41,20 @@ pub struct Root {
 }
 
 impl Root {
-    /// A root with the static programs `busybox`, `guest` and `agent`.
-    pub fn of(busybox: &Path, guest: &Path, agent: &Path) -> Result<Vec<u8>> {
+    /// A root with these files at their places, and the folders that a host has.
+    pub fn of(files: &[(String, PathBuf)]) -> Result<Vec<u8>> {
         let mut root = Self::default();
-        for folder in ["bin", "dev", "proc", "sys", "tmp", "etc", "run"] {
-            root.entry(folder, DIRECTORY, (0, 0), b"");
+        let places = files.iter().map(|(place, _)| Path::new(place));
+        let above = places.flat_map(|place| place.ancestors().skip(1));
+        let folders: BTreeSet<&Path> = above.chain(FOLDERS.map(Path::new)).collect();
+        for folder in folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()) {
+            root.entry(&folder.to_string_lossy(), DIRECTORY, (0, 0), b"");
         }
         root.entry("dev/console", CONSOLE, CONSOLE_DEVICE, b"");
         root.entry("init", PROGRAM, (0, 0), INIT.as_bytes());
-        for (name, path) in
-            [("bin/busybox", busybox), ("vm-guest", guest), ("deepflow-agent", agent)]
-        {
+        for (place, path) in files {
             let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-            root.entry(name, PROGRAM, (0, 0), &bytes);
+            root.entry(place, PROGRAM, (0, 0), &bytes);
         }
         root.entry("TRAILER!!!", 0, (0, 0), b"");
         Ok(root.bytes)

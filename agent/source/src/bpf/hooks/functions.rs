@@ -1,15 +1,13 @@
 //! Hooks at functions of the kernel, by probe events of tracefs: the last way.
 //!
-//! In: a loaded object, /proc/kallsyms. Out: open probes, whose events are deleted when they are
-//! dropped; those of an agent that was killed are deleted by the next one. Never: an event of
-//! somebody else's.
+//! In: a loaded object, /proc/kallsyms. Out: open probes, which end when they are dropped. Never: a
+//! place that depends on a kernel's version.
 
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aya::Ebpf;
 use aya::maps::ProgramArray;
@@ -17,15 +15,13 @@ use aya::programs::{KProbe, ProgramError};
 
 use super::super::chain;
 use super::super::event::Hook;
+use super::super::probe_events::{List, Probe};
 use super::super::tracefs::TraceFs;
 use super::{no_program, refusal, syscall_numbers};
-use crate::perf_event;
 
-/// Groups of our events are this and the number of the process.
-const GROUP: &str = "deepflow_";
-const EVENTS: &str = "kprobe_events";
-/// Calls that may be between entry and exit at a time, where the kernel lets us say so (4.12).
-const CALLS_MAX: u32 = 4096;
+/// How returns are asked for: with room for 4096 calls between entry and exit at a time, where the
+/// kernel lets us say so (4.12).
+const RETURNS: [&str; 2] = ["r4096", "r"];
 /// Functions of the life of a process; program and function.
 const EXEC: (&str, &str) = ("fx_exec", "setup_new_exec");
 const EXIT: (&str, &str) = ("fe_exit", "exit_files");
@@ -34,45 +30,6 @@ const FORK: (&str, &str) = ("fe_fork", "wake_up_new_task");
 /// its own arguments.
 const WRAPPED: [&str; 2] = ["__x64_sys_", "__arm64_sys_"];
 const PLAIN: [&str; 2] = ["sys_", "SyS_"];
-
-/// A program at a function, until it is dropped.
-pub struct Probe {
-    event: Option<OwnedFd>,
-    name: String,
-    tracefs: Arc<TraceFs>,
-}
-
-impl Drop for Probe {
-    fn drop(&mut self) {
-        self.event = None;
-        // The kernel lets go of a closed event a moment later.
-        for _ in 0..20 {
-            if self.tracefs.append(EVENTS, &format!("-:{}\n", self.name)).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        tracing::warn!(event = self.name, "a probe event stays: the kernel says that it is in use");
-    }
-}
-
-/// Deletes the events of agents that are gone.
-pub fn sweep(tracefs: &TraceFs) {
-    let Ok(text) = tracefs.read(EVENTS) else { return };
-    for (event, pid) in text.lines().filter_map(own_event) {
-        if !std::fs::exists(format!("/proc/{pid}")).unwrap_or(true) {
-            tracing::info!(event, "deleting the probe event of an agent that is gone");
-            let _ = tracefs.append(EVENTS, &format!("-:{event}\n"));
-        }
-    }
-}
-
-/// Group and name of an event of ours, and whose it is ("p:deepflow_12/fe_read sys_read").
-fn own_event(line: &str) -> Option<(&str, u32)> {
-    let event = line.split_once(':')?.1.split_whitespace().next()?;
-    let pid = event.strip_prefix(GROUP)?.split_once('/')?.0.parse().ok()?;
-    Some((event, pid))
-}
 
 /// Whether functions of system calls take the user's registers here.
 pub fn are_wrapped() -> bool {
@@ -189,32 +146,7 @@ fn attach_one(
 ) -> Result<Probe, String> {
     let program = program(object, name)?;
     let fd = program.fd().map_err(|error| format!("program {name}: {error}"))?;
-    let event = format!("{GROUP}{}/{name}", std::process::id());
-    let define = |kind: &str| tracefs.append(EVENTS, &format!("{kind}:{event} {function}\n"));
-    let defined = if name.starts_with("fx_") {
-        define(&format!("r{CALLS_MAX}")).or_else(|_| define("r"))
-    } else {
-        define("p")
-    };
-    let refused = |error| format!("no probe at {function}: {error}");
-    defined.map_err(refused)?;
-    let mut probe = Probe { event: None, name: event, tracefs: Arc::clone(tracefs) };
-    let (group, name) = probe.name.split_once('/').unwrap_or_default();
-    let id = tracefs.tracepoint_id(group, name).map_err(refused)?;
-    probe.event = Some(perf_event::at_tracepoint(fd.as_fd(), id).map_err(refused)?);
-    Ok(probe)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_of_ours_are_known_by_their_group() {
-        let line = "r4096:deepflow_812/fx_read sys_read";
-        assert_eq!(own_event(line), Some(("deepflow_812/fx_read", 812)));
-        assert_eq!(own_event("p:kprobes/p_sys_read_0 sys_read"), None);
-        assert_eq!(own_event("p:deepflow_x/fe_read sys_read"), None);
-        assert_eq!(own_event(""), None);
-    }
+    let kinds: &[&str] = if name.starts_with("fx_") { &RETURNS } else { &["p"] };
+    Probe::open(tracefs, List::Kernel, (kinds, name, function), fd.as_fd())
+        .map_err(|error| format!("no probe at {function}: {error}"))
 }

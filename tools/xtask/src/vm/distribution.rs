@@ -1,0 +1,54 @@
+//! Programs of a distribution for the guest: OpenSSL with its libraries, `setarch`, the C library.
+//!
+//! In: the archive. Out: files and where each stands in the root. Which version it is, is what the
+//! suite has; APT checks the signature.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::cross::Arch;
+use crate::debian::{Archive, Package};
+
+const SUITE: &str = "bookworm";
+/// Package, file in it and where that stands in the root; `{arch}`: as `uname -m` says it.
+const FILES: [(&str, &str, &str); 5] = [
+    ("util-linux", "usr/bin/setarch", "usr/bin/setarch"),
+    ("openssl", "usr/bin/openssl", "usr/bin/openssl"),
+    ("libssl3", "usr/lib/{arch}-linux-gnu/libssl.so.3", "usr/lib/{arch}-linux-gnu/libssl.so.3"),
+    (
+        "libssl3",
+        "usr/lib/{arch}-linux-gnu/libcrypto.so.3",
+        "usr/lib/{arch}-linux-gnu/libcrypto.so.3",
+    ),
+    ("libc6", "lib/{arch}-linux-gnu/libc.so.6", "lib/{arch}-linux-gnu/libc.so.6"),
+];
+
+/// What loads programs with libraries: its name in the package, its place in the root.
+const fn loader(arch: Arch) -> (&'static str, &'static str) {
+    match arch {
+        Arch::X86_64 => ("ld-linux-x86-64.so.2", "lib64/ld-linux-x86-64.so.2"),
+        Arch::Aarch64 => ("ld-linux-aarch64.so.1", "lib/ld-linux-aarch64.so.1"),
+    }
+}
+
+/// The files by their places in the root.
+pub fn files(archive: &Archive, arch: Arch) -> Result<Vec<(String, PathBuf)>> {
+    let (name, place) = loader(arch);
+    let in_package = format!("lib/{{arch}}-linux-gnu/{name}");
+    let all = FILES.into_iter().chain([("libc6", in_package.as_str(), place)]);
+    let of_arch = |text: &str| text.replace("{arch}", arch.name());
+    all.map(|(name, inside, place)| {
+        let package = Package { name, arch: arch.debian(), suite: SUITE, lock: None };
+        let files = archive.unpack(&package)?;
+        let path = find(&files, &of_arch(inside)).with_context(|| format!("{name}: {inside}"))?;
+        Ok((of_arch(place), path))
+    })
+    .collect()
+}
+
+/// A file of a package; later ones have all of /lib in /usr/lib.
+fn find(files: &Path, inside: &str) -> Option<PathBuf> {
+    let places = [files.join(inside), files.join("usr").join(inside)];
+    places.into_iter().find(|path| path.is_file())
+}
