@@ -20,7 +20,8 @@ struct tls_call {
 	u32 tcp_seq; /* of `sk` at entry: next byte to be sent or to be read by the process */
 	s32 fd;
 	u8 hook;     /* enum df_hook; 0: a handshake, which moves nothing */
-	u8 pad[7];
+	u8 no_seq;   /* 1: tcp_seq is not that of the plaintext's begin */
+	u8 pad[6];
 };
 
 /*

@@ -62,7 +62,7 @@ static __always_inline void fill_plaintext(struct work *work, const struct tls_c
 	data->socket_id = entry->id;
 	data->coroutine_id = 0;
 	data->tcp_seq = call->tcp_seq;
-	if (!entry->has_seq)
+	if (!entry->has_seq || call->no_seq)
 		data->event.flags |= DF_FLAG_NO_SEQ;
 	data->direction = tls_direction(call->hook);
 	__sync_fetch_and_add(&entry->cap_seq, 1);

@@ -110,15 +110,15 @@ static __always_inline int on_go_return(void *ctx, const struct go_regs *regs)
 }
 
 /*
- * A handshake ends. If it was made by a call under way, that one's bytes begin behind it. (Go may have
- * read some of them along with the end of the handshake: then the sequence number is too high.)
+ * A handshake begins. If a call under way makes it (programs mostly make it by itself), where that
+ * one's bytes begin behind it is not known.
  */
 static __always_inline int on_go_handshake(const struct go_regs *regs)
 {
 	struct go_routine key = routine_of(regs, bpf_get_current_pid_tgid());
 	struct tls_call *call = bpf_map_lookup_elem(&go_calls, &key);
 
-	if (call && call->sk)
-		call->tcp_seq = read_next_seq(call->sk, tls_direction(call->hook));
+	if (call)
+		call->no_seq = 1;
 	return 0;
 }

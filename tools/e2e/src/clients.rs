@@ -4,6 +4,7 @@
 //! asked is read from the server afterwards, not from here.
 
 pub mod dns;
+pub mod go;
 pub mod http;
 pub mod mysql;
 pub mod node;

@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 35] = [
+const NEEDS: [Need; 36] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -86,6 +86,7 @@ const NEEDS: [Need; 35] = [
     need("openssl", "openssl", Purpose::Test),
     need("python3", "python3", Purpose::Test),
     need("pip3", "python3-pip", Purpose::Test),
+    need("go", "golang-go", Purpose::Test),
     need("chromium", "chromium", Purpose::Test),
     need("ip", "iproute2", Purpose::Test),
     need("ethtool", "ethtool", Purpose::Test),

@@ -21,14 +21,14 @@ use super::library::{Functions, Hook, Span};
 struct Function {
     name: &'static str,
     /// Its programs at entry and at return where arguments are in registers, and where in the stack.
-    in_registers: [&'static str; 2],
-    in_stack: [&'static str; 2],
+    in_registers: (&'static str, Option<&'static str>),
+    in_stack: (&'static str, Option<&'static str>),
     /// Whether nothing can be told without it.
     is_needed: bool,
 }
 
 const fn handshake(name: &'static str) -> Function {
-    let (in_registers, in_stack) = (["go_handshake"; 2], ["go_shake_old"; 2]);
+    let (in_registers, in_stack) = (("go_handshake", None), ("go_shake_old", None));
     Function { name, in_registers, in_stack, is_needed: false }
 }
 
@@ -38,14 +38,14 @@ const FUNCTIONS: [Function; 4] = [
     handshake(NAMES[1]),
     Function {
         name: NAMES[2],
-        in_registers: ["go_write", "go_return"],
-        in_stack: ["go_write_old", "go_return_old"],
+        in_registers: ("go_write", Some("go_return")),
+        in_stack: ("go_write_old", Some("go_return_old")),
         is_needed: true,
     },
     Function {
         name: NAMES[3],
-        in_registers: ["go_read", "go_return"],
-        in_stack: ["go_read_old", "go_return_old"],
+        in_registers: ("go_read", Some("go_return")),
+        in_stack: ("go_read_old", Some("go_return_old")),
         is_needed: true,
     },
 ];
@@ -106,12 +106,13 @@ fn hook_of(
 ) -> Result<Hook, String> {
     let convention =
         code::convention(code, version).ok_or("does not begin as functions of Go do")?;
-    let [entry, exit] = match convention {
+    let (entry, exit) = match convention {
         Convention::Registers => function.in_registers,
         Convention::Stack => function.in_stack,
     };
-    let returns = code::returns(code)?.into_iter().map(|at| span.offset + at as u64).collect();
-    Ok(Hook { function: function.name, offset: span.offset, entry, exit: Some(exit), returns })
+    let returns = exit.map(|_| code::returns(code)).transpose()?.unwrap_or_default();
+    let returns = returns.into_iter().map(|at| span.offset + at as u64).collect();
+    Ok(Hook { function: function.name, offset: span.offset, entry, exit, returns })
 }
 
 /// Where the functions are: by symbols, else by the table that every program of Go carries.

@@ -13,13 +13,13 @@ const CONNECTIONS: usize = 12;
 /// Builds it; `None`: there is no Go. `DEEPFLOW_GO` names another than the installed one.
 fn build(folder: &Path, name: &str, flags: &str) -> Option<PathBuf> {
     let named = std::env::var("DEEPFLOW_GO").ok();
-    let go = named.unwrap_or_else(|| "/usr/lib/go-1.19/bin/go".to_owned());
+    let go = named.unwrap_or_else(|| "go".to_owned());
     std::fs::write(folder.join("talk.go"), include_str!("talk.go")).expect("ours");
     let mut command = Command::new(go);
     command.args(["build", "-o", name, &format!("-ldflags={flags}"), "talk.go"]);
     command.envs([("GO111MODULE", "off"), ("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local")]);
-    let cache = std::env::temp_dir().join("deepflow-go-cache");
-    command.env("GOCACHE", &cache).env("GOPATH", cache.join("path"));
+    let cache = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/go"));
+    command.env("GOCACHE", cache.join("cache")).env("GOPATH", cache.join("path"));
     let built = command.current_dir(folder).status();
     built.is_ok_and(|status| status.success()).then(|| folder.join(name))
 }
@@ -106,25 +106,24 @@ fn check(capture: &Capture, port: u16, name: &str) {
     }
 }
 
-/// Both ends tell the sequence number of the encrypted bytes. That of the first message is too high
-/// by that message where it was read together with the end of the handshake.
+/// Both ends tell the sequence number of the encrypted bytes. Of the first message it is not known at
+/// the server, where the same call made the handshake.
 fn check_sequences(sent: &[Moved], received: &[Moved], name: &str) {
-    const RECORD: u32 = 5 + SIZES[0] as u32 + 1 + 16;
-    let number_at = |rows: &[Moved], begin: usize| -> u32 {
+    let number_at = |rows: &[Moved], begin: usize| -> Option<u32> {
         let mut bytes = 0;
         let row = rows.iter().find(|row| {
             bytes += row.payload.len();
             bytes - row.payload.len() == begin
         });
-        row.expect("a message begins there").tcp_seq.expect("TCP has one")
+        row.expect("a message begins there").tcp_seq
     };
-    let first = number_at(received, 0).wrapping_sub(number_at(sent, 0));
-    assert!(first == 0 || first == RECORD, "{name}: {first}");
+    assert_eq!((number_at(sent, 0).is_some(), number_at(received, 0)), (true, None), "{name}");
     let begins = SIZES.iter().scan(0, |sum, size| {
         *sum += size;
         Some(*sum)
     });
     for begin in begins.take(SIZES.len() - 1) {
+        assert!(number_at(sent, begin).is_some());
         assert_eq!(number_at(sent, begin), number_at(received, begin), "{name}: {begin}");
     }
 }

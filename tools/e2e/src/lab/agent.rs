@@ -47,7 +47,9 @@ impl Agent {
         let mut process = Process::start("agent", &folder, &mut command)?;
         let log = folder.join("agent.log");
         let has_calls = !configuration.contains("ebpf: {disabled: true}");
-        let has_tls = configuration.contains("tls: {enabled: true}");
+        let has_tls = ["tls", "golang"]
+            .iter()
+            .any(|name| configuration.contains(&format!("{name}: {{enabled: true}}")));
         process.wait_until(START_TIMEOUT, || {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             said.contains("watching packets")

@@ -91,7 +91,8 @@ printf 'Status: %s\\r\\nContent-Type: text/plain\\r\\n\\r\\n' \"$QUERY_STRING\"
 head -c 100000 /dev/zero
 ";
 
-fn certificate(folder: &Path) -> Result<()> {
+/// Writes `key.pem` and `cert.pem` for `NAME`.
+pub fn certificate(folder: &Path) -> Result<()> {
     let mut command = Command::new(program("openssl")?);
     command.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
     command.args(["-nodes", "-days", "30", "-subj", &format!("/CN={NAME}")]);
