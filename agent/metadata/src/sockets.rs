@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use schema::Text;
@@ -47,6 +48,8 @@ pub struct SocketTable {
     /// The agent's own namespace: loopbacks of others are never captured.
     own: Netns,
     tables: Mutex<Tables>,
+    /// Times that a connection passed from one process to another.
+    handovers: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -67,7 +70,7 @@ impl SocketTable {
             ends: Generations::new(capacity),
             listeners: Generations::new(capacity),
         };
-        Self { own, tables: Mutex::new(tables) }
+        Self { own, tables: Mutex::new(tables), handovers: AtomicU64::new(0) }
     }
 
     /// Notes the owner of a connection in a namespace (0: not known, taken for the agent's own); a
@@ -77,6 +80,10 @@ impl SocketTable {
             return;
         }
         let mut tables = self.lock();
+        let before = tables.connections.find(&connection);
+        if before.is_some_and(|before| (before.tgid, &before.name) != (owner.tgid, &owner.name)) {
+            self.handovers.fetch_add(1, Ordering::Relaxed);
+        }
         tables.ends.insert((connection.protocol, connection.local), owner.clone());
         tables.connections.insert(connection, owner);
     }
@@ -115,6 +122,12 @@ impl SocketTable {
         places
             .homes(local.ip())
             .find_map(|netns| tables.listeners.find(&(netns, protocol, local.port())).cloned())
+    }
+
+    /// Grows when a known connection gets another owner: a server that accepts for others, a child
+    /// that begins to run its program. What was looked up before may be wrong then.
+    pub fn handovers(&self) -> u64 {
+        self.handovers.load(Ordering::Relaxed)
     }
 
     /// Connections known.
@@ -204,7 +217,11 @@ mod tests {
     fn the_latest_owner_counts_and_ends_are_told_apart() {
         let table = SocketTable::new(16, OWN);
         table.insert(OWN, connection(1000), owner(1));
+        assert_eq!(table.handovers(), 0);
+        table.insert(OWN, connection(1000), owner(1));
+        assert_eq!(table.handovers(), 0, "the same again");
         table.insert(0, connection(1000), owner(2));
+        assert_eq!(table.handovers(), 1);
         assert_eq!(table.owner(&connection(1000), &places()), Some(owner(2)));
         let Connection { protocol, local, remote } = connection(1000);
         let other_end = Connection { protocol, local: remote, remote: local };

@@ -44,6 +44,8 @@ pub struct Seen {
 pub struct Lookup {
     edge: Option<Arc<Edge>>,
     complete: bool,
+    /// Handovers of the table by then.
+    handovers: u64,
     /// An end of this host has no owner yet.
     awaits: bool,
     /// Sockets of client and server; 0 = not known.
@@ -58,8 +60,10 @@ impl Seen {
     /// The edge with the processes of both ends, as far as they are known at `now_ns`.
     pub fn edge(&self, owners: &Owners, now_ns: u64) -> Arc<Edge> {
         let mut lookup = self.lookup.borrow_mut();
-        let Lookup { edge, complete, time_ns, .. } = &*lookup;
+        let Lookup { edge, complete, handovers, time_ns, .. } = &*lookup;
+        let handovers_now = owners.table.as_ref().map_or(0, |table| table.handovers());
         if let Some(edge) = edge
+            && *handovers == handovers_now
             && (*complete || now_ns < time_ns.saturating_add(RETRY_NS))
         {
             return Arc::clone(edge);
@@ -88,7 +92,14 @@ impl Seen {
             server: process(server),
         });
         let kept = Some(Arc::clone(&edge));
-        *lookup = Lookup { edge: kept, complete, awaits, sockets, time_ns: now_ns };
+        *lookup = Lookup {
+            edge: kept,
+            complete,
+            handovers: handovers_now,
+            awaits,
+            sockets,
+            time_ns: now_ns,
+        };
         edge
     }
 

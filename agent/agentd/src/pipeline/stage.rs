@@ -280,6 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn rows_after_a_handover_name_the_process_that_has_the_connection_then() {
+        let table = Arc::new(SocketTable::new(16, 0));
+        let batches = Rc::new(RefCell::new(Vec::<Batch>::new()));
+        let sink = Rc::clone(&batches);
+        let owners = Owners::new(Arc::clone(&table), Arc::default());
+        let mut stage = Stage::new(owners, 0, Box::new(move |batch| sink.borrow_mut().push(batch)));
+        let seen = seen();
+        let owner = |tgid, name: &str| Owner { tgid, name: name.into(), ..Owner::default() };
+        let (client, server) = (seen.client, seen.server);
+        let asked = Connection { protocol: 6, local: client, remote: server };
+        let served = Connection { protocol: 6, local: server, remote: client };
+        table.insert(0, asked, owner(7, "curl"));
+        for (tgid, name) in [(8, "inetd"), (9, "in.ftpd")] {
+            table.insert(0, served, owner(tgid, name));
+            let mut output = Output::default();
+            output.records.push(Record::new(L7Protocol::Http));
+            stage.take(1, &seen, &mut output);
+            stage.flush(1, 0);
+            let mut text = String::new();
+            schema::json::write_lines(&batches.borrow()[0], &mut text);
+            batches.borrow_mut().clear();
+            assert!(text.contains(&format!("\"process_kname_1\":\"{name}\"")), "{text}");
+        }
+    }
+
+    #[test]
     fn a_row_goes_on_without_owners_after_a_while_and_at_the_end() {
         let table = Arc::new(SocketTable::new(16, 0));
         let rows = |batches: &RefCell<Vec<Batch>>| -> usize {
