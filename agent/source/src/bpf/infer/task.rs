@@ -76,7 +76,8 @@ fn find_relatives(
         }
         let other = memory.read(address + pid as u64, 8);
         let numbers = (u32_at(&other, 0), u32_at(&other, 4));
-        if numbers == (Some(parent), Some(parent)) && parent != 0 {
+        // The thread of the parent that made this process, which need not be its first.
+        if numbers.1 == Some(parent) && parent != 0 {
             found.0 = found.0.or(Some(at));
         }
         if numbers == (Some(leader), Some(leader)) {
