@@ -55,8 +55,7 @@ static __always_inline u64 ending_nr(struct pt_regs *regs)
 }
 
 /* All system calls: leaves those that are not ours after one load from a table. */
-SEC("tp_btf/sys_enter")
-int raw_enter(struct raw_enter_ctx *ctx)
+static __always_inline int enter_any(struct raw_enter_ctx *ctx)
 {
 	struct task_struct *task;
 	u8 hook = hook_of(ctx->nr);
@@ -66,12 +65,11 @@ int raw_enter(struct raw_enter_ctx *ctx)
 	task = bpf_get_current_task_btf();
 	if ((u32)task->tgid == self_tgid || is_compat(task))
 		return 0;
-	return enter_by_btf(task, hook, ctx->regs);
+	return UNINTERRUPTED(enter_by_btf(task, hook, ctx->regs));
 }
 
 /* All system calls: leaves those that are not ours, and where none was stored at entry. */
-SEC("tp_btf/sys_exit")
-int raw_exit(struct raw_exit_ctx *ctx)
+static __always_inline int exit_any(struct raw_exit_ctx *ctx)
 {
 	struct caller caller = {};
 	struct task_struct *task;
@@ -86,25 +84,45 @@ int raw_exit(struct raw_exit_ctx *ctx)
 		return 0;
 	caller.pid_tgid = ids_by_btf(task);
 	caller.files = task->files->fdt->fd;
-	return on_syscall_exit(&caller, thread, hook, ctx->ret);
+	return UNINTERRUPTED(on_syscall_exit(&caller, thread, hook, ctx->ret));
 }
+
+/*
+ * Each twice. Where a task can be interrupted in a program, the kernel does not run that program for
+ * others of its CPU until the task goes on; then the second tells their calls. For all others the
+ * second stores at entry what the first has stored, and finds nothing under way at exit.
+ */
+#define TWICE(name, context, body)             \
+	SEC("tp_btf/sys_" #name)               \
+	int raw_##name(struct context *ctx)    \
+	{                                      \
+		return body(ctx);              \
+	}                                      \
+	SEC("tp_btf/sys_" #name "_2")          \
+	int raw_##name##_2(struct context *ctx) \
+	{                                      \
+		return body(ctx);              \
+	}
+
+TWICE(enter, raw_enter_ctx, enter_any)
+TWICE(exit, raw_exit_ctx, exit_any)
 
 SEC("tp_btf/sched_process_exec")
 int raw_exec(struct raw_exec_ctx *ctx)
 {
-	return on_exec(ctx, ctx->program->filename);
+	return UNINTERRUPTED(on_exec(ctx, ctx->program->filename));
 }
 
 SEC("tp_btf/task_newtask")
 int raw_fork(struct raw_fork_ctx *ctx)
 {
-	return on_fork(ctx, ctx->task->pid, ctx->clone_flags);
+	return UNINTERRUPTED(on_fork(ctx, ctx->task->pid, ctx->clone_flags));
 }
 
 SEC("tp_btf/sched_process_exit")
 int raw_end(void *ctx)
 {
-	return on_exit(ctx);
+	return UNINTERRUPTED(on_exit(ctx));
 }
 #endif
 
@@ -279,12 +297,12 @@ int fe_fork(struct function_regs *ctx)
 	SEC("tracepoint/syscalls/sys_enter_" #name)     \
 	int enter_##name(struct enter_ctx *ctx)         \
 	{                                               \
-		return enter_call(hook, ctx);           \
+		return UNINTERRUPTED(enter_call(hook, ctx));           \
 	}                                               \
 	SEC("tracepoint/syscalls/sys_exit_" #name)      \
 	int exit_##name(struct exit_ctx *ctx)           \
 	{                                               \
-		return exit_call(hook, ctx);            \
+		return UNINTERRUPTED(exit_call(hook, ctx));            \
 	}
 
 CALL(read, DF_HOOK_READ)
@@ -306,23 +324,23 @@ ENTER_FUNCTION(close, DF_HOOK_CLOSE)
 SEC("tracepoint/syscalls/sys_enter_close")
 int enter_close(struct enter_ctx *ctx)
 {
-	return enter_call(DF_HOOK_CLOSE, ctx);
+	return UNINTERRUPTED(enter_call(DF_HOOK_CLOSE, ctx));
 }
 
 SEC("tracepoint/sched/sched_process_exec")
 int process_exec(struct exec_ctx *ctx)
 {
-	return on_exec(ctx, exec_path(ctx));
+	return UNINTERRUPTED(on_exec(ctx, exec_path(ctx)));
 }
 
 SEC("tracepoint/sched/sched_process_exit")
 int process_exit(void *ctx)
 {
-	return on_exit(ctx);
+	return UNINTERRUPTED(on_exit(ctx));
 }
 
 SEC("tracepoint/task/task_newtask")
 int process_fork(struct fork_ctx *ctx)
 {
-	return on_fork(ctx, ctx->pid, ctx->clone_flags);
+	return UNINTERRUPTED(on_fork(ctx, ctx->pid, ctx->clone_flags));
 }

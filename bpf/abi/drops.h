@@ -7,5 +7,6 @@ enum df_drop {
 	DF_DROP_RING_FULL = 1, /* The BPF ring buffer was full. */
 	DF_DROP_PAYLOAD_UNREADABLE = 2, /* A payload was not in memory when the system call ended. */
 	DF_DROP_MAP_FULL = 3, /* A BPF map was full. */
-	DF_DROP_END = 4,
+	DF_DROP_HOOK_MISSED = 25, /* A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest. */
+	DF_DROP_END = 26,
 };

@@ -18,6 +18,7 @@ const volatile u32 id_stride = 1;          /* possible CPUs: ids of CPU n are ba
 const volatile u32 wakeup_bytes = 1048576; /* data in the ring from which the reader is woken */
 
 const volatile u32 have_cast = 0; /* 1: bpf_rdonly_cast is there, see kernel.bpf.h */
+const volatile u32 have_preempt = 0; /* 1: programs keep the CPU to themselves, see there */
 
 /* System call number -> enum df_hook, 0: none; the numbers differ between architectures. */
 const volatile u8 hook_of_nr[HOOK_NUMBERS] = {};
@@ -50,4 +51,5 @@ struct settings {
 #define mode_native SETTING(mode_native)
 #define args_in_memory SETTING(args_in_memory)
 #define have_cast 0
+#define have_preempt 0
 #endif

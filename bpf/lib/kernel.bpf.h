@@ -300,3 +300,26 @@ static void *(*cast_at)(const void *address, u64 type_id) = (void *)CAST_MARK;
 
 #define CAST(address, type) \
 	((type *)cast_at((const void *)(address), __builtin_btf_type_id(*(type *)0, 1)))
+
+/*
+ * bpf_preempt_disable and bpf_preempt_enable, kernel functions from 6.10, marked alike. On a
+ * preemptible kernel from 7.0 on a program can be interrupted by another task: that one's calls are
+ * not told meanwhile (the kernel runs no program inside of itself on a CPU), and it would use the
+ * same `works`. Where have_preempt is set `body` runs to its end first.
+ */
+#define PREEMPT_OFF_MARK 0x0df0ca58
+#define PREEMPT_ON_MARK 0x0df0ca59
+static void (*preempt_off_at)(void) __attribute__((unused)) = (void *)PREEMPT_OFF_MARK;
+static void (*preempt_on_at)(void) __attribute__((unused)) = (void *)PREEMPT_ON_MARK;
+
+#define UNINTERRUPTED(body)             \
+	({                              \
+		int done_;              \
+                                        \
+		if (have_preempt)       \
+			preempt_off_at(); \
+		done_ = (body);         \
+		if (have_preempt)       \
+			preempt_on_at(); \
+		done_;                  \
+	})

@@ -59,6 +59,9 @@ pub fn run_all(is_oldest: bool) -> Result<()> {
         say(case.name, judge(&rows, case));
     }
     println!("VM rows {}", rows.len());
+    for line in Agent::log(Path::new(FOLDER)).lines().filter(|line| line.contains("lost since")) {
+        println!("VM log {line}");
+    }
     for ((name, agent), (_, folder)) in others.into_iter().zip(OTHERS) {
         if let Some(line) = Agent::log(Path::new(folder)).lines().find(|l| l.contains("is missing"))
         {

@@ -76,6 +76,7 @@ impl Shared {
 /// The running threads.
 pub struct Live {
     threads: Vec<JoinHandle<()>>,
+    board: Arc<StatusBoard>,
 }
 
 impl Live {
@@ -91,6 +92,7 @@ impl Live {
         let known = places::look(&config.proc_dir);
         let owners = Arc::new(SocketTable::new(OWNERS_MAX, known.places.own()));
         surroundings.set(known);
+        let told = board.clone();
         let context = Shared { config, host, owners, surroundings, output, board, stop };
         let mut threads = Vec::new();
         let mut spawn = |name: &str, body: fn(&Shared)| -> Result<()> {
@@ -104,14 +106,20 @@ impl Live {
         spawn("processes", processes::run)?;
         spawn("sockets", sockets::run)?;
         spawn("packets", packets::run)?;
-        Ok(Self { threads })
+        Ok(Self { threads, board: told })
     }
 
-    /// Waits until all have ended; the stop flag must be set.
+    /// Waits until all have ended, and logs what was lost; the stop flag must be set.
     pub fn join(self) {
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a thread of the agent panicked");
+            }
+        }
+        for (source, status) in self.board.read() {
+            for (reason, count) in status.losses.iter() {
+                let unit = reason.unit();
+                tracing::info!(source, reason = reason.name(), count, unit, "lost since the start");
             }
         }
     }

@@ -19,6 +19,7 @@ mod config;
 pub mod event;
 mod hooks;
 mod infer;
+mod kernel_functions;
 mod load;
 #[cfg(test)]
 mod objects;
@@ -111,6 +112,8 @@ pub struct BpfCounters {
     pub payload_unreadable: u64,
     /// Calls not traced because a map was full (`MapFull`).
     pub map_full: u64,
+    /// Hooks that the kernel did not run (`HookMissed`).
+    pub hook_missed: u64,
     /// Calls of TLS libraries whose plaintext was told.
     pub tls_calls: u64,
     /// Such calls not told, since no socket was certain.
@@ -144,7 +147,7 @@ pub struct BpfSource {
     tier: Tier,
     offsets: &'static str,
     why_older: String,
-    _object: Ebpf,
+    object: Ebpf,
 }
 
 /// Where the programs put their records.
@@ -227,6 +230,7 @@ impl BpfSource {
             ring_full: count(schema::Drop::RingFull)?,
             payload_unreadable: count(schema::Drop::PayloadUnreadable)?,
             map_full: count(schema::Drop::MapFull)?,
+            hook_missed: self.missed(),
             tls_calls: self.tls_count(TLS_TOLD)?,
             tls_without_socket: self.tls_count(TLS_NO_SOCKET)?
                 + self.tls_count(TLS_UNSURE)?
@@ -234,6 +238,21 @@ impl BpfSource {
             late: self.reorder.late(),
             ..self.counters
         })
+    }
+
+    /// Of a program that is attached twice, what both missed at most.
+    fn missed(&self) -> u64 {
+        let misses = |name: &str| {
+            let fd = self.object.program(name)?.fd().ok()?;
+            sys::program_misses(fd.as_fd()).ok()
+        };
+        let programs = self.object.programs().filter(|(name, _)| !name.ends_with(hooks::TWIN));
+        programs
+            .filter_map(|(name, _)| {
+                let twin = misses(&format!("{name}{}", hooks::TWIN)).unwrap_or(u64::MAX);
+                Some(misses(name)?.min(twin))
+            })
+            .sum()
     }
 
     /// Leaves a process out from now on. Fails when 1024 are.

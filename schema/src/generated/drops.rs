@@ -52,6 +52,8 @@ pub enum Drop {
     CaptureLimited = 23,
     /// A call of a plug-in that trapped, took too long or too much memory; what it was to read is lost.
     PluginFault = 24,
+    /// A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest.
+    HookMissed = 25,
 }
 
 impl Drop {
@@ -81,6 +83,7 @@ impl Drop {
         Self::PipelineQueueFull,
         Self::CaptureLimited,
         Self::PluginFault,
+        Self::HookMissed,
     ];
 
     /// The number that is stored.
@@ -115,6 +118,7 @@ impl Drop {
             22 => Some(Self::PipelineQueueFull),
             23 => Some(Self::CaptureLimited),
             24 => Some(Self::PluginFault),
+            25 => Some(Self::HookMissed),
             _ => None,
         }
     }
@@ -146,6 +150,7 @@ impl Drop {
             Self::PipelineQueueFull => "pipeline_queue_full",
             Self::CaptureLimited => "capture_limited",
             Self::PluginFault => "plugin_fault",
+            Self::HookMissed => "hook_missed",
         }
     }
 }
@@ -178,6 +183,7 @@ impl Drop {
             Self::PipelineQueueFull => "event",
             Self::CaptureLimited => "packet",
             Self::PluginFault => "call",
+            Self::HookMissed => "call",
         }
     }
 }
@@ -209,6 +215,7 @@ impl Drop {
             Self::PipelineQueueFull => "agentd",
             Self::CaptureLimited => "agentd",
             Self::PluginFault => "l7",
+            Self::HookMissed => "bpf",
         }
     }
 }

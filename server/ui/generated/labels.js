@@ -155,6 +155,7 @@ export const DROPS = {
   pipeline_queue_full: { id: 22, unit: "event", stage: "agentd", doc: "A queue between threads was full." },
   capture_limited: { id: 23, unit: "packet", stage: "agentd", doc: "Packets above `inputs.cbpf.tunning.max_capture_pps`." },
   plugin_fault: { id: 24, unit: "call", stage: "l7", doc: "A call of a plug-in that trapped, took too long or too much memory; what it was to read is lost." },
+  hook_missed: { id: 25, unit: "call", stage: "bpf", doc: "A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest." },
 };
 
 /** Metrics of agent and server. */

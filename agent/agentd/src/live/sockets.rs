@@ -163,11 +163,13 @@ fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: 
     let counters = source.counters().unwrap_or_default();
     let load = pipeline.load();
     let mut losses = losses.clone();
-    let BpfCounters { ring_full, payload_unreadable, map_full, malformed, .. } = counters;
+    let BpfCounters { ring_full, payload_unreadable, map_full, hook_missed, malformed, .. } =
+        counters;
     let without_socket = counters.tls_without_socket;
     losses.add(Drop::RingFull, ring_full);
     losses.add(Drop::PayloadUnreadable, payload_unreadable);
     losses.add(Drop::MapFull, map_full);
+    losses.add(Drop::HookMissed, hook_missed);
     losses.add(Drop::EventMalformed, malformed);
     shared.board.update(NAME, |status| {
         status.metrics = [

@@ -14,7 +14,7 @@ use aya::{Btf, Ebpf};
 use super::event::Hook;
 use super::probe_events::Probe;
 use super::tracefs::TraceFs;
-use super::{chain, requirements};
+use super::{chain, kernel_functions};
 use crate::perf_event;
 use all_calls::AllCalls;
 use functions::Functions;
@@ -92,6 +92,10 @@ impl HookReport {
 /// The same on raw tracepoints: program and tracepoint.
 const RAW_EXIT: (&str, &str) = ("raw_exit", "sys_exit");
 const RAW_ENTER: (&str, &str) = ("raw_enter", "sys_enter");
+/// What the name of a program's twin ends with.
+pub const TWIN: &str = "_2";
+/// Once more, where tasks are interrupted in programs.
+const RAW_TWINS: [(&str, &str); 2] = [("raw_exit_2", "sys_exit"), ("raw_enter_2", "sys_enter")];
 const RAW_EXEC: (&str, &str) = ("raw_exec", "sched_process_exec");
 const RAW_END: (&str, &str) = ("raw_end", "sched_process_exit");
 const RAW_FORK: (&str, &str) = ("raw_fork", "task_newtask");
@@ -115,7 +119,7 @@ pub fn attach(
 ) -> (Vec<Attachment>, Vec<HookReport>) {
     let Some(btf) = btf else { return attach_calls(object, mechanism, told, "", wanted) };
     let refused = match mechanism {
-        Mechanism::Auto => requirements::raw_tracepoints().err(),
+        Mechanism::Auto => kernel_functions::raw_tracepoints(btf).err(),
         Mechanism::RawTracepoint => None,
         _ => Some(String::new()),
     };
@@ -136,37 +140,60 @@ fn wanted_name(report: &HookReport, wanted: &dyn Fn(Hook) -> bool) -> bool {
     Hook::ALL.into_iter().any(|hook| hook.name() == report.hook && wanted(hook))
 }
 
-/// All system calls by one pair of programs; a call that is not wanted is not in their table.
+/// All system calls by one pair of programs, or two; a call that is not wanted is not in their table.
 fn attach_raw(
     object: &mut Ebpf,
     btf: &Btf,
     wanted: &dyn Fn(Hook) -> bool,
 ) -> (Vec<Attachment>, Vec<HookReport>) {
+    let twice = kernel_functions::are_interrupted();
     let mut attachments = Vec::new();
-    let calls = attach_raw_one(object, btf, RAW_EXIT).and_then(|exit| {
-        attachments.push(exit);
-        attach_raw_one(object, btf, RAW_ENTER)
-    });
-    let calls = calls.map(|enter| attachments.push(enter));
+    let mut programs =
+        [RAW_EXIT, RAW_ENTER].into_iter().chain(RAW_TWINS.into_iter().filter(|_| twice));
+    let calls: Result<(), String> = programs
+        .try_for_each(|one| attach_raw_one(object, btf, one).map(|done| attachments.push(done)));
     if calls.is_err() {
         attachments.clear();
     }
+    // Where tasks are interrupted in programs on raw tracepoints, they are not on others but those of
+    // system calls; for what is told once that is better than two programs.
+    let tracefs = if twice { TraceFs::open().ok() } else { None };
     let mut reports = Vec::new();
     for hook in Hook::ALL.into_iter().filter(|hook| !hook.is_tls()) {
-        let attached = match hook {
+        let raw = match hook {
+            Hook::Exec => Some(RAW_EXEC),
+            Hook::Exit => Some(RAW_END),
+            Hook::Fork => Some(RAW_FORK),
+            _ => None,
+        };
+        let mut mechanism = Mechanism::RawTracepoint;
+        let attached = match raw {
             _ if !wanted(hook) => Err(SWITCHED_OFF.to_owned()),
-            Hook::Exec | Hook::Exit | Hook::Fork if calls.is_err() => calls.clone(),
-            Hook::Exec => attach_raw_one(object, btf, RAW_EXEC).map(|one| attachments.push(one)),
-            Hook::Exit => attach_raw_one(object, btf, RAW_END).map(|one| attachments.push(one)),
-            Hook::Fork => attach_raw_one(object, btf, RAW_FORK).map(|one| attachments.push(one)),
+            Some(raw) if calls.is_ok() => {
+                let plain = tracefs.as_ref().and_then(|fs| attach_plain(object, fs, hook));
+                match plain {
+                    Some(attachment) => {
+                        mechanism = Mechanism::Tracepoint;
+                        attachments.push(attachment);
+                        Ok(())
+                    }
+                    None => attach_raw_one(object, btf, raw).map(|one| attachments.push(one)),
+                }
+            }
             _ => calls.clone(),
         };
         reports.push(match attached {
-            Ok(()) => HookReport::attached(hook, Mechanism::RawTracepoint, ""),
-            Err(why) => HookReport::failed(hook, Mechanism::RawTracepoint, why),
+            Ok(()) => HookReport::attached(hook, mechanism, if twice { TWICE } else { "" }),
+            Err(why) => HookReport::failed(hook, mechanism, why),
         });
     }
     (attachments, reports)
+}
+
+/// The only program of a hook at its tracepoint; `None` where the kernel refuses.
+fn attach_plain(object: &mut Ebpf, tracefs: &TraceFs, hook: Hook) -> Option<Attachment> {
+    let (_, programs) = PROGRAMS.iter().find(|(known, _)| *known == hook)?;
+    attach_one(object, tracefs, programs.first()?).ok()
 }
 
 fn attach_raw_one(
@@ -280,6 +307,8 @@ impl Ways {
 }
 
 const AS_CONFIGURED: &str = "the configuration says so";
+const TWICE: &str =
+    "system calls by two programs each, since this kernel lets tasks be interrupted in them";
 const SWITCHED_OFF: &str = "switched off by the configuration";
 
 fn attach_one(object: &mut Ebpf, tracefs: &TraceFs, place: &Program) -> Result<Attachment, String> {

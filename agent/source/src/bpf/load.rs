@@ -8,10 +8,10 @@ use std::ops::RangeInclusive;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray};
 use aya::programs::TracePoint;
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
-use aya_obj::btf::BtfKind;
 
 use super::hooks::{self, HookReport, Mechanism, Told};
 use super::infer;
+use super::kernel_functions::KernelFunctions;
 use super::peek::Peek;
 use super::perf::PerfRings;
 use super::probe_events;
@@ -41,11 +41,6 @@ include!(concat!(env!("OUT_DIR"), "/digests.rs"));
 
 /// Slots of the `threads` map at most.
 const THREAD_SLOTS_MAX: u32 = 65_536;
-/// Helper number by which `bpf/lib/kernel.bpf.h` marks calls of `bpf_rdonly_cast`.
-const CAST_MARK: u32 = 0x0df0_ca57;
-/// BPF_JMP | BPF_CALL, and BPF_PSEUDO_KFUNC_CALL as source register.
-const CALL_OPCODE: u8 = 0x85;
-const KERNEL_FUNCTION: u8 = 0x20;
 /// Threads in a call of a TLS library at once, and sessions whose sockets are known.
 const TLS_CALLS: u32 = 8192;
 /// Goroutines in a call of crypto/tls at once: each connection has one that waits for data.
@@ -227,7 +222,7 @@ fn assemble(
         tier: kind.tier,
         offsets: kind.offsets,
         why_older: kind.why_older,
-        _object: object,
+        object,
     };
     sys::trim_heap();
     Ok((source, reports))
@@ -252,8 +247,10 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
     let wakeup_bytes = ring_bytes / 8;
 
     let hook_of_nr = hook_table(config);
-    let bytes = with_cast(&OBJECT_V510.0, btf);
-    let have_cast = u32::from(bytes.is_some());
+    let mut bytes = OBJECT_V510.0.to_vec();
+    let functions = KernelFunctions::link(&mut bytes, btf);
+    let have_cast = u32::from(functions.cast);
+    let have_preempt = u32::from(functions.uninterrupted);
     // `new` reads the kernel's BTF once more and hides a failure: `btf` replaces that one.
     let mut loader = EbpfLoader::new();
     loader
@@ -268,6 +265,7 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
         .override_global("id_stride", &cpus, true)
         .override_global("wakeup_bytes", &wakeup_bytes, true)
         .override_global("have_cast", &have_cast, true)
+        .override_global("have_preempt", &have_preempt, true)
         .override_global("hook_of_nr", &hook_of_nr[..], true)
         .map_max_entries("events", ring_bytes)
         .map_max_entries("threads", slots)
@@ -277,29 +275,12 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
         .map_max_entries("go_calls", if config.go { GO_CALLS } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
-    loader
-        .load(bytes.as_deref().unwrap_or(&OBJECT_V510.0))
-        .map_err(|error| BpfError::Load(chain(&error)))
+    loader.load(&bytes).map_err(|error| BpfError::Load(chain(&error)))
 }
 
 /// Entries of a map that only TLS needs.
 fn tls_entries(config: &BpfConfig, entries: u32) -> u32 {
     if config.tls || config.go { entries } else { 1 }
-}
-
-/// The object with its marked calls made calls of the kernel function `bpf_rdonly_cast`; `None` if
-/// the kernel has none (before 6.2), where the object reads by helpers.
-fn with_cast(object: &[u8], btf: &Btf) -> Option<Vec<u8>> {
-    let id = btf.id_by_type_name_kind("bpf_rdonly_cast", BtfKind::Func).ok()?;
-    let mut mark = [0; 8];
-    mark[0] = CALL_OPCODE;
-    mark[4..].copy_from_slice(&CAST_MARK.to_le_bytes());
-    let mut bytes = object.to_vec();
-    for instruction in bytes.chunks_exact_mut(8).filter(|instruction| *instruction == mark) {
-        instruction[1] = KERNEL_FUNCTION;
-        instruction[4..].copy_from_slice(&id.to_le_bytes());
-    }
-    Some(bytes)
 }
 
 /// Hook of each system call number, 0: none.

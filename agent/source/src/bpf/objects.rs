@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
+use super::kernel_functions::is_mark;
 use super::load::{DIGESTS, OBJECT_V310, OBJECT_V510, PEEK_V310};
 use super::relocate::Elf;
 
 const FACTS: &str = include_str!("../../../../kernel-matrix/bpf.toml");
 const COUNTS: &str = include_str!("../../../../kernel-matrix/instructions.toml");
-/// Helper number by which a kernel function is marked (bpf/lib/kernel.bpf.h).
-const CAST_MARK: i32 = 0x0df0_ca57;
 
 const CALL: u8 = 0x85;
 const WIDE: u8 = 0x18;
@@ -109,7 +108,7 @@ fn check_program(facts: &Facts, tier: &str, program: &[u8], found: &mut impl FnM
             _ if code == CALL && source == 1 && !is_on("functions") => {
                 found(format!("{at}: a call of a function"));
             }
-            _ if code == CALL && source == 0 && value != CAST_MARK => {
+            _ if code == CALL && source == 0 && !is_mark(value) => {
                 let helper = Value::Integer(value.into());
                 if let Err(fault) = facts.allows(tier, "helper", "id", &helper) {
                     found(format!("{at}: {fault}"));

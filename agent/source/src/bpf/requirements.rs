@@ -164,27 +164,6 @@ pub(crate) fn ring_buffer() -> Result<(), String> {
     }
 }
 
-/// Whether programs on raw tracepoints run to their end before another task gets the CPU. From 7.0 on
-/// they do not (commit f7d327654b88): a task that makes a call while another of its CPU was
-/// interrupted in the program is not told, and what is kept a CPU would be shared. Programs on
-/// tracepoints still do (16718274ee75).
-pub(crate) fn raw_tracepoints() -> Result<(), String> {
-    let read = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}"));
-    let (release, version) = (read("osrelease"), read("version"));
-    raw_tracepoints_of(&release.unwrap_or_default(), &version.unwrap_or_default())
-}
-
-fn raw_tracepoints_of(release: &str, version: &str) -> Result<(), String> {
-    let series = release.split('.').next().and_then(|number| number.parse::<u32>().ok());
-    if series.is_some_and(|series| series >= 7) && version.contains("PREEMPT") {
-        return Err(format!(
-            "on a preemptible kernel {} raw tracepoints lose events",
-            release.trim()
-        ));
-    }
-    Ok(())
-}
-
 fn tracefs() -> Result<(), String> {
     TraceFs::open()
         .map(drop)
@@ -209,15 +188,6 @@ fn pid_namespace() -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn raw_tracepoints_are_left_where_they_can_be_interrupted() {
-        let debian = "#1 SMP PREEMPT_DYNAMIC Debian 7.2.13-1 (2026-11-14)";
-        assert!(raw_tracepoints_of("7.2.13+deb14-amd64\n", debian).is_err());
-        assert!(raw_tracepoints_of("7.2.13\n", "#1 SMP Sat Nov 14").is_ok());
-        assert!(raw_tracepoints_of("6.12.117+deb13-amd64\n", debian).is_ok());
-        assert!(raw_tracepoints_of("", "").is_ok());
-    }
 
     #[test]
     fn only_the_strictest_lockdown_is_in_the_way() {

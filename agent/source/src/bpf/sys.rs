@@ -52,6 +52,33 @@ pub fn want_true_version() {
     }
 }
 
+/// Runs of a program that the kernel left out because its CPU was in another one (`recursion_misses` of
+/// `struct bpf_prog_info`, 5.12; 0 before).
+pub fn program_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+    const MISSES_AT: usize = 208;
+    #[repr(C)]
+    struct Attr {
+        program: u32,
+        info_bytes: u32,
+        info: u64,
+    }
+    let mut info = [0u8; MISSES_AT + 8];
+    let attr = Attr {
+        program: u32::try_from(program.as_raw_fd()).map_err(io::Error::other)?,
+        info_bytes: info.len() as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    let bytes = size_of::<Attr>();
+    // SAFETY: the call writes at most `info_bytes` into `info`, which lives through it, as `attr` does.
+    let done =
+        unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const attr, bytes) };
+    if done < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(info.last_chunk().copied().map_or(0, u64::from_ne_bytes))
+}
+
 /// Closes a descriptor that is none: a system call without any effect.
 pub fn close_nothing() {
     // SAFETY: plain number; no descriptor has it.
