@@ -65,9 +65,38 @@ impl Probe {
         defined?;
         let full = format!("{group}/{name}");
         let mut probe = Self { event: None, list, name: full, tracefs: Arc::clone(tracefs) };
-        let id = tracefs.tracepoint_id(&group, name)?;
-        probe.event = Some(perf_event::at_tracepoint(program, id)?);
+        probe.run(program)?;
         Ok(probe)
+    }
+
+    /// The same at all of several places, by one event, which the kernel ends in the time of one.
+    /// Fails on kernels before 5.4, where an event has one place.
+    pub fn open_all(
+        tracefs: &Arc<TraceFs>,
+        (name, places): (&str, &[String]),
+        program: BorrowedFd<'_>,
+    ) -> io::Result<Self> {
+        let full = format!("{GROUP}{}/{name}", std::process::id());
+        let list = List::User;
+        let mut probe = Self { event: None, list, name: full, tracefs: Arc::clone(tracefs) };
+        for place in places {
+            tracefs.append(list.file(), &format!("p:{} {place}\n", probe.name))?;
+        }
+        // Older kernels replace an event by the next one of its name.
+        let text = tracefs.read(list.file())?;
+        let is_it = |line: &&str| own_event(line).is_some_and(|(event, _)| event == probe.name);
+        if text.lines().filter(is_it).count() != places.len() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        probe.run(program)?;
+        Ok(probe)
+    }
+
+    fn run(&mut self, program: BorrowedFd<'_>) -> io::Result<()> {
+        let (group, name) = self.name.split_once('/').ok_or(io::ErrorKind::InvalidInput)?;
+        let id = self.tracefs.tracepoint_id(group, name)?;
+        self.event = Some(perf_event::at_tracepoint(program, id)?);
+        Ok(())
     }
 }
 

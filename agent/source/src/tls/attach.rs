@@ -110,6 +110,8 @@ pub struct Programs {
     /// Whether programs of Go are to be read, and why they cannot be.
     go: Option<Result<(), String>>,
     way: Way,
+    /// For hooks at several places of a function by one event, where the kernel has such.
+    together: Option<Arc<TraceFs>>,
 }
 
 impl std::fmt::Debug for Programs {
@@ -133,7 +135,10 @@ impl Programs {
             }
             Ok(())
         });
-        Ok(Self { programs, libraries, go, way })
+        let together = (config.go && config.tls_mechanism == Mechanism::Auto)
+            .then(|| TraceFs::open().ok().map(Arc::new))
+            .flatten();
+        Ok(Self { programs, libraries, go, way, together })
     }
 
     /// Whether libraries are to be read.
@@ -200,15 +205,28 @@ impl Programs {
         let mut opened = Vec::new();
         match hook.exit {
             Some(exit) if hook.returns.is_empty() => opened.push(open(exit, hook.offset, true)?),
-            Some(exit) => {
-                for at in &hook.returns {
-                    opened.push(open(exit, *at, false)?);
+            Some(exit) => match self.open_together(exit, &path, &hook.returns) {
+                Some(probe) => opened.push(probe),
+                None => {
+                    for at in &hook.returns {
+                        opened.push(open(exit, *at, false)?);
+                    }
                 }
-            }
+            },
             None => {}
         }
         opened.push(open(hook.entry, hook.offset, false)?);
         Ok(opened)
+    }
+
+    /// One event at all of these places: to end one of perf takes the kernel up to 100 ms, and a
+    /// function of Go has ten. `None`: the kernel has no such events.
+    fn open_together(&self, program: &str, path: &str, places: &[u64]) -> Option<Attachment> {
+        let program = self.programs.get(program)?;
+        let places: Vec<String> = places.iter().map(|at| format!("{path}:{at:#x}")).collect();
+        let opened =
+            Probe::open_all(self.together.as_ref()?, (&next_name(), &places), program.as_fd());
+        opened.map(Attachment::ProbeEvent).ok()
     }
 
     fn open(
@@ -218,7 +236,6 @@ impl Programs {
         offset: u64,
         at_return: bool,
     ) -> io::Result<Attachment> {
-        static EVENTS: AtomicU32 = AtomicU32::new(0);
         let program = program.as_fd();
         match &self.way {
             Way::Perf(pmu) => {
@@ -227,14 +244,19 @@ impl Programs {
             }
             Way::ProbeEvents(tracefs, _) => {
                 let kind = if at_return { "r" } else { "p" };
-                // A name that was there would be taken from the one who has it.
-                let name = format!("tls_{}", EVENTS.fetch_add(1, Ordering::Relaxed));
+                let name = next_name();
                 let place = format!("{path}:{offset:#x}");
                 Probe::open(tracefs, List::User, (&[kind], &name, &place), program)
                     .map(Attachment::ProbeEvent)
             }
         }
     }
+}
+
+/// A name for an event: one that was there would be taken from the one who has it.
+fn next_name() -> String {
+    static EVENTS: AtomicU32 = AtomicU32::new(0);
+    format!("tls_{}", EVENTS.fetch_add(1, Ordering::Relaxed))
 }
 
 fn load(object: &mut Ebpf, name: &str) -> Result<ProgramFd, String> {
