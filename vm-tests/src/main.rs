@@ -8,6 +8,7 @@
 mod agent;
 mod cases;
 mod conversations;
+mod entropy;
 mod refusals;
 mod roles;
 mod rows;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
 fn lead() -> Result<()> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").context("no /proc")?;
     println!("VM kernel {}", release.trim());
+    entropy::fill().context("fill the pool of entropy")?;
     let check = agent::check()?;
     println!("VM check {check}");
     let check: serde_json::Value = serde_json::from_str(&check)?;

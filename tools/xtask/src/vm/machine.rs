@@ -97,7 +97,7 @@ fn boot_on(
         }
     };
     // A file of tmpfs has no page that kernels before 3.15 could put a hook of user space in.
-    let words = "quiet panic=-1 random.trust_cpu=on rootfstype=ramfs";
+    let words = "quiet panic=-1 rootfstype=ramfs";
     command.arg("-append").arg(format!("console={terminal} {words}"));
     let begin = Instant::now();
     let mut child = command.stdin(Stdio::null()).spawn().with_context(|| {
