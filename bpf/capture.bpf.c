@@ -24,7 +24,7 @@ char gpl[] SEC("license") = "GPL";
 static __always_inline int enter_by_btf(struct task_struct *task, enum df_hook hook,
 					struct pt_regs *pt_regs)
 {
-	struct caller caller = { ids_by_btf(task), task->files->fdt->fd, NULL, NULL };
+	struct caller caller = { ids_by_btf(task), task->files->fdt->fd, NULL, NULL, 0 };
 
 	if (FIELD_EXISTS(struct pt_regs___x86, r10)) {
 		struct pt_regs___x86 *regs = (void *)pt_regs;
@@ -83,6 +83,8 @@ static __always_inline int exit_any(struct raw_exit_ctx *ctx)
 	if (!thread)
 		return 0;
 	caller.pid_tgid = ids_by_btf(task);
+	if (!FIELD_EXISTS(struct pt_regs___x86, orig_ax))
+		caller.g = ((struct pt_regs___arm64 *)ctx->regs)->regs[28];
 	caller.files = task->files->fdt->fd;
 	return UNINTERRUPTED(on_syscall_exit(&caller, thread, hook, ctx->ret));
 }
@@ -139,7 +141,8 @@ MAP(tails, BPF_MAP_TYPE_PROG_ARRAY, 1, u32, u32);
 SEC("tracepoint/capture_tail")
 int capture_tail(void *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, TAILS_OF_TRACEPOINTS };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx,
+				 TAILS_OF_TRACEPOINTS, 0 };
 
 	return on_capture(&caller);
 }
@@ -175,7 +178,8 @@ int all_exit(struct exit_ctx *ctx)
 /* Entry of one system call at its own tracepoint. */
 static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, TAILS_OF_TRACEPOINTS };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx,
+				 TAILS_OF_TRACEPOINTS, 0 };
 	struct call_args args = { ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3],
 				  ctx->args[4] };
 
@@ -188,7 +192,8 @@ static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 /* Exit of one system call at its own tracepoint. */
 static __always_inline int exit_call(enum df_hook hook, struct exit_ctx *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, TAILS_OF_TRACEPOINTS };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx,
+				 TAILS_OF_TRACEPOINTS, 0 };
 	struct thread *thread = thread_leaving(caller_tid(&caller), hook);
 
 	if (!thread)
@@ -207,7 +212,7 @@ MAP(tails_function, BPF_MAP_TYPE_PROG_ARRAY, 1, u32, u32);
 SEC("kprobe/capture_tail")
 int function_tail(void *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function, 0 };
 
 	return on_capture(&caller);
 }
@@ -215,7 +220,7 @@ int function_tail(void *ctx)
 /* Entry of the function of a system call. */
 static __always_inline int enter_function(enum df_hook hook, struct function_regs *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function, 0 };
 	struct call_args args = { ctx->a0, ctx->a1, ctx->a2, ctx->a3, ctx->a4 };
 
 	if (caller_tgid(&caller) == self_tgid)
@@ -236,7 +241,7 @@ static __always_inline int enter_function(enum df_hook hook, struct function_reg
 /* Exit of the function of a system call. */
 static __always_inline int exit_function(enum df_hook hook, struct function_regs *ctx)
 {
-	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function };
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function, 0 };
 	struct thread *thread = thread_leaving(caller_tid(&caller), hook);
 
 	if (!thread)

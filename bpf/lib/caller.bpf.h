@@ -14,6 +14,7 @@ struct caller {
 	void **files; /* open files by descriptor; only for finding sockets */
 	void *ctx;    /* of the program that was called */
 	void *tails;  /* programs of the same type, enum tail; tiers without loops */
+	u64 g;        /* arm64 with BTF, at exit: register X28; else 0 */
 };
 
 static __always_inline u32 caller_tid(const struct caller *caller)

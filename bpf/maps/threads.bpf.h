@@ -7,6 +7,7 @@
 #include "../lib/config.bpf.h"
 #include "events.bpf.h"
 #include "filters.bpf.h"
+#include "goroutines.bpf.h"
 
 /* A system call between its entry and its exit. */
 struct call {
@@ -31,8 +32,10 @@ struct call {
 struct thread {
 	u32 tid;     /* owner of the slot, 0: free */
 	u32 spilled; /* threads that belong here but are in `threads_spill` */
-	u32 epoch;   /* of excluded_epoch when `excluded` was looked up */
+	u32 epoch;   /* of excluded_epoch when `excluded` and `goid_at` were looked up */
 	u32 excluded;
+	u32 goid_at; /* of the process in `go_processes`, 0: it is none */
+	u32 pad;
 	u64 trace_id;     /* waits for a send to take it, 0: none */
 	u64 trace_socket; /* socket id from which trace_id's request came */
 	u64 comm_ns;      /* when `comm` was read, 0: never */
@@ -44,7 +47,7 @@ struct thread {
  * threads: tid & thread_mask -> struct thread. An array, since its lookup is inlined: a hash
  * insert, lookup and delete would triple the cost of a traced call. Taken at a thread's first
  * socket call, freed when the thread ends (process/exit.bpf.h). A slot held by another living
- * thread sends the newcomer to threads_spill. 136 bytes x min(pid_max, 65536) = 8.5 MiB at most.
+ * thread sends the newcomer to threads_spill. 144 bytes x min(pid_max, 65536) = 9 MiB at most.
  */
 MAP(threads, BPF_MAP_TYPE_ARRAY, 65536, u32, struct thread);
 
@@ -135,6 +138,7 @@ static __always_inline void thread_renew(u32 tid)
 		return;
 	thread->trace_id = 0;
 	thread->comm_ns = 0;
+	thread->goid_at = 0;
 }
 
 /* Whether the process of this thread is left out. */
@@ -146,6 +150,7 @@ static __always_inline bool thread_excluded(struct thread *thread, u32 tgid)
 	if (epoch && unlikely(thread->epoch != *epoch)) {
 		thread->epoch = *epoch;
 		thread->excluded = bpf_map_lookup_elem(&excluded, &tgid) != NULL;
+		thread->goid_at = goid_place(tgid);
 	}
 	return thread->excluded;
 }

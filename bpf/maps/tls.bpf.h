@@ -22,6 +22,7 @@ struct tls_call {
 	u8 hook;     /* enum df_hook; 0: a handshake, which moves nothing */
 	u8 no_seq;   /* 1: tcp_seq is not that of the plaintext's begin */
 	u8 pad[6];
+	u64 goid;    /* number of the goroutine, 0: not known */
 };
 
 /*

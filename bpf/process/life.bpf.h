@@ -96,6 +96,7 @@ static __always_inline int on_exec(void *ctx, const void *path)
 	u64 bytes;
 
 	thread_renew((u32)pid_tgid);
+	go_process_ends(pid_tgid >> 32);
 	if (!work)
 		return 0;
 	record = (void *)work->payload;
@@ -162,6 +163,7 @@ static __always_inline int on_exit(void *ctx)
 	}
 	if (live != 0)
 		return 0;
+	go_process_ends(pid_tgid >> 32);
 	fill_process(&record, DF_EVENT_EXIT, DF_HOOK_EXIT, pid_tgid);
 	if (FIELD_EXISTS(struct task_struct, exit_code))
 		READ_FIELD(&record.exit_code, task, exit_code);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../abi/event.h"
+#include "../lib/goroutine.bpf.h"
 #include "call.bpf.h"
 #include "capture.bpf.h"
 #include "entry.bpf.h"
@@ -126,6 +127,32 @@ static __always_inline u64 trace_step(struct thread *thread, enum df_direction d
 		thread->trace_socket = socket_id;
 	}
 	return id;
+}
+
+/*
+ * Puts what the goroutine has received last into the thread that runs it now: what the thread has is
+ * another goroutine's.
+ */
+static __always_inline void load_trace(struct thread *thread, u64 goid, u32 tgid)
+{
+	struct goroutine key = { goid, tgid, 0 };
+	struct go_trace *trace = bpf_map_lookup_elem(&go_traces, &key);
+
+	thread->trace_id = trace ? trace->id : 0;
+	thread->trace_socket = trace ? trace->socket : 0;
+}
+
+/* Keeps it for when another thread runs the goroutine. */
+static __always_inline void store_trace(struct thread *thread, u64 goid, u32 tgid)
+{
+	struct goroutine key = { goid, tgid, 0 };
+	struct go_trace fresh = { thread->trace_id, thread->trace_socket };
+	struct go_trace *trace = bpf_map_lookup_elem(&go_traces, &key);
+
+	if (trace)
+		*trace = fresh;
+	else if (fresh.id)
+		bpf_map_update_elem(&go_traces, &key, &fresh, BPF_ANY);
 }
 
 /* Points the work at the buffers of a msghdr; returns its sockaddr, 0: none. */
@@ -310,6 +337,10 @@ static __always_inline int on_data_exit(struct caller *caller, struct thread *th
 	data->socket_id = entry->id;
 	data->direction = direction;
 	data->coroutine_id = 0;
+	if (unlikely(thread->goid_at)) {
+		data->coroutine_id = read_goid(read_g(caller->g), thread->goid_at);
+		load_trace(thread, data->coroutine_id, caller_tgid(caller));
+	}
 	data->tcp_seq = call->tcp_seq;
 	if (!entry->has_seq)
 		data->event.flags |= DF_FLAG_NO_SEQ;
@@ -332,7 +363,10 @@ static __always_inline int on_data_exit(struct caller *caller, struct thread *th
 		work->base = call->buf;
 		work->base_bytes = takes_vector(hook) ? 0 : call->len;
 	}
-	if (fill_message(work, thread, entry, direction, name, ret))
-		capture_buffer(caller, work);
+	if (!fill_message(work, thread, entry, direction, name, ret))
+		return 0;
+	if (unlikely(data->coroutine_id))
+		store_trace(thread, data->coroutine_id, caller_tgid(caller));
+	capture_buffer(caller, work);
 	return 0;
 }

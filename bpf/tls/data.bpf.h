@@ -60,7 +60,7 @@ static __always_inline void fill_plaintext(struct work *work, const struct tls_c
 
 	data->tuple = entry->tuple;
 	data->socket_id = entry->id;
-	data->coroutine_id = 0;
+	data->coroutine_id = call->goid;
 	data->tcp_seq = call->tcp_seq;
 	if (!entry->has_seq || call->no_seq)
 		data->event.flags |= DF_FLAG_NO_SEQ;

@@ -33,6 +33,18 @@ static __always_inline bool read_go_ends(const struct go_regs *regs, struct go_s
 	       regs->stack >= stack->low && regs->stack < stack->high;
 }
 
+/* Fills in whose call it is, and what that goroutine had received before. */
+static __always_inline void note_routine(struct thread *thread, struct tls_call *call, u64 g,
+					 u32 tgid)
+{
+	call->goid = read_goid(g, thread->goid_at);
+	if (!call->goid)
+		return;
+	load_trace(thread, call->goid, tgid);
+	call->trace_id = thread->trace_id;
+	call->trace_socket = thread->trace_socket;
+}
+
 /*
  * A call has begun, or begins again since its stack had to grow. A call on another connection inside
  * of one under way carries that one's bytes: the outer has the plaintext.
@@ -65,6 +77,8 @@ static __always_inline int on_go_enter(const struct go_regs *regs, u8 hook)
 		call.moved = stack.high - regs->buf;
 	call.hook = hook;
 	call.mono_ns = bpf_ktime_get_ns();
+	if (thread->goid_at)
+		note_routine(thread, &call, regs->g, pid_tgid >> 32);
 	fill_go_socket(&call);
 	bpf_map_update_elem(&go_calls, &key, &call, BPF_ANY);
 	return 0;
@@ -75,13 +89,19 @@ static __always_inline void tell_go(void *ctx, const struct tls_call *call, u64 
 {
 	struct thread *thread = thread_claim((u32)pid_tgid);
 	struct socket_entry *entry;
+	u64 trace_id = 0;
 
 	if (!thread)
 		return;
 	entry = entry_of(call->sk, call->inode);
 	if (!entry || entry->skipped)
 		return;
-	tell_plaintext(ctx, thread, call, entry, 0, bytes);
+	if (call->goid) {
+		load_trace(thread, call->goid, pid_tgid >> 32);
+		trace_id = tls_trace(call, thread, tls_direction(call->hook), entry->id);
+		store_trace(thread, call->goid, pid_tgid >> 32);
+	}
+	tell_plaintext(ctx, thread, call, entry, trace_id, bytes);
 }
 
 /* A call returns, if it is the one that was noted. */

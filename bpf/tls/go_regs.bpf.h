@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "../lib/goroutine.bpf.h"
 #include "../lib/kernel.bpf.h"
 #include "regs.bpf.h"
 
@@ -23,14 +24,6 @@ struct go_regs {
 #define GO_STACK_RESULT 40
 
 #if HAVE_BTF
-struct thread_struct___x86 {
-	unsigned long fsbase;
-} __attribute__((preserve_access_index));
-
-struct task_struct___fs {
-	struct thread_struct___x86 thread;
-} __attribute__((preserve_access_index));
-
 /* Both branches end in different instructions: see read_regs(). */
 static __always_inline void read_go_regs(void *ctx, struct go_regs *regs)
 {
@@ -54,17 +47,6 @@ static __always_inline void read_go_regs(void *ctx, struct go_regs *regs)
 		asm volatile("%0 += 0" : "+r"(regs->stack)::"memory");
 	}
 }
-
-/* Where the thread's own storage begins on x86; 0 where a register leads to the goroutine. */
-static __always_inline u64 read_fs_base(void)
-{
-	struct task_struct___fs *task = (void *)bpf_get_current_task();
-	u64 base = 0;
-
-	if (FIELD_EXISTS(struct task_struct___fs, thread.fsbase))
-		READ_FIELD(&base, task, thread.fsbase);
-	return base;
-}
 #else
 /* Places in struct pt_regs, put in by the loader for its own architecture. */
 struct go_called_regs {
@@ -72,11 +54,6 @@ struct go_called_regs {
 	u64 buf;
 	u64 g;
 	u64 stack;
-} __attribute__((preserve_access_index));
-
-/* struct task_struct, where the loader found it to keep what x86 has in FS. */
-struct task_fs {
-	u64 base;
 } __attribute__((preserve_access_index));
 
 static __always_inline void read_go_regs(void *ctx, struct go_regs *regs)
@@ -88,16 +65,6 @@ static __always_inline void read_go_regs(void *ctx, struct go_regs *regs)
 	regs->result = from->conn;
 	regs->g = from->g;
 	regs->stack = from->stack;
-}
-
-static __always_inline u64 read_fs_base(void)
-{
-	struct task_fs *task = (void *)bpf_get_current_task();
-	u64 base = 0;
-
-	if (FIELD_EXISTS(struct task_fs, base))
-		READ_FIELD(&base, task, base);
-	return base;
 }
 #endif
 

@@ -7,6 +7,7 @@
 use std::error::Error;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use aya::Ebpf;
@@ -31,7 +32,7 @@ mod reorder;
 mod requirements;
 mod ring;
 mod settings;
-mod sys;
+pub(crate) mod sys;
 mod tracefs;
 
 pub use config::BpfConfig;
@@ -305,9 +306,7 @@ impl BpfSource {
     /// Threads look themselves up again in `excluded`.
     fn renew_excluded(&mut self) -> Result<(), BpfError> {
         let what = "excluding a process";
-        let epoch = self.excluded_epochs.get(&0, 0).map_err(map_error(what))?;
-        let next = epoch.wrapping_add(1).max(1);
-        self.excluded_epochs.set(0, next, 0).map_err(map_error(what))
+        self.excluded_epochs.set(0, next_epoch(), 0).map_err(map_error(what))
     }
 
     /// Moves records from the ring to the reorder stage.
@@ -336,6 +335,12 @@ impl BpfSource {
         });
         given
     }
+}
+
+/// A number that the map `excluded_epochs` has not had, so that threads look at their process again.
+pub(crate) fn next_epoch() -> u32 {
+    static EPOCH: AtomicU32 = AtomicU32::new(1);
+    EPOCH.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1)
 }
 
 /// The difference between the kernel's stamps and time since the epoch.

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 mod attach;
 mod elf;
 mod go;
+mod goroutines;
 mod library;
 mod mappings;
 mod overlay;
@@ -20,6 +21,7 @@ mod pmu;
 mod regs;
 
 pub use attach::{Mechanism, Programs};
+pub(crate) use goroutines::Goroutines;
 pub(crate) use regs::{CALLED_REGS, GO_CALLED_REGS};
 
 use attach::Attachment;
@@ -48,9 +50,20 @@ pub struct LibraryReport {
 /// A file with a TLS library in it.
 struct Hooked {
     report: LibraryReport,
+    /// Where a goroutine of such a program has its number.
+    goid_at: Option<u32>,
     /// Round in which somebody was last seen to have it.
     seen: u64,
     _attachments: Vec<Attachment>,
+}
+
+/// What a file is.
+struct Found {
+    library: String,
+    hooks: Vec<Hook>,
+    /// Why there are none.
+    refused: String,
+    goid_at: Option<u32>,
 }
 
 /// The hooks in TLS libraries. One thread.
@@ -126,33 +139,40 @@ impl TlsProbes {
     fn look(&mut self, proc: &Path, tgid: u32) -> bool {
         let folder = proc.join(tgid.to_string());
         let Ok(maps) = std::fs::read(folder.join("maps")) else { return false };
+        let mut goid_at = None;
         for mapping in mappings::executable(&maps) {
-            self.look_into(&folder, &mapping);
+            let id = self.look_into(&folder, &mapping);
+            let hooked = id.and_then(|id| self.hooked.get(&id));
+            goid_at = goid_at.or(hooked.and_then(|hooked| hooked.goid_at));
+        }
+        if let Some(goid_at) = goid_at {
+            self.programs.note_goroutines(tgid, goid_at);
         }
         self.look_around(&folder);
         true
     }
 
-    /// Hooks a mapped file if it is new and has a TLS library.
-    fn look_into(&mut self, folder: &Path, mapping: &Mapping) {
+    /// Hooks a mapped file if it is new and has a TLS library; which one it is then.
+    fn look_into(&mut self, folder: &Path, mapping: &Mapping) -> Option<FileId> {
         let round = self.round;
         if let Some((id, seen)) = self.mapped.get_mut(&mapping.key) {
             *seen = round;
             if let Some(hooked) = id.and_then(|id| self.hooked.get_mut(&id)) {
                 hooked.seen = round;
             }
-            return;
+            return *id;
         }
         if self.left == 0 {
-            return;
+            return None;
         }
         self.left -= 1;
-        let Some(file) = places::open(folder, mapping) else { return };
+        let file = places::open(folder, mapping)?;
         let id = self.hook(folder, &file, &mapping.key.path);
         if self.mapped.len() >= FILES_MAX {
             self.mapped.retain(|_, (id, _)| id.is_some());
         }
         self.mapped.insert(mapping.key.clone(), (id, round));
+        id
     }
 
     /// Hooks libraries that stand where programs of this mount namespace look for them, so that the
@@ -193,7 +213,7 @@ impl TlsProbes {
                 return None;
             }
         };
-        let (library, hooks, refused) = self.hooks(file, &found)?;
+        let Found { library, hooks, refused, goid_at } = self.hooks(file, &found)?;
         let layer_file = overlay::layer_file(folder, path, file);
         if let Some(layer_id) = layer_file.as_ref().and_then(places::id_of_file) {
             self.layers.insert(std::mem::replace(&mut id, layer_id), layer_id);
@@ -208,21 +228,24 @@ impl TlsProbes {
         let report = LibraryReport { path: path.to_owned(), library, functions, reason };
         tracing::info!(path = %path.display(), library = report.library,
             functions = report.functions.len(), reason = report.reason, "TLS is read");
-        let hooked = Hooked { report, seen: self.round, _attachments: attachments };
+        let hooked = Hooked { report, goid_at, seen: self.round, _attachments: attachments };
         self.hooked.insert(id, hooked);
         Some(id)
     }
 
-    /// What a file is, if it is one to be read: its hooks, or why it has none.
-    fn hooks(&self, file: &File, found: &Functions) -> Option<(String, Vec<Hook>, String)> {
+    /// What a file is, if it is one to be read.
+    fn hooks(&self, file: &File, found: &Functions) -> Option<Found> {
         if let Some(library) = Library::of(found).filter(|_| self.programs.libraries()) {
-            return Some((library.name().to_owned(), library.hooks(found), String::new()));
+            let (hooks, library) = (library.hooks(found), library.name().to_owned());
+            return Some(Found { library, hooks, refused: String::new(), goid_at: None });
         }
         let loaded = self.programs.go()?;
-        let program = go::look(file, found)?;
+        let go::Program { name: library, hooks, reason: refused, goid_at } = go::look(file, found)?;
         match loaded {
-            Ok(()) => Some((program.name, program.hooks, program.reason)),
-            Err(why) => Some((program.name, Vec::new(), why.to_owned())),
+            Ok(()) => Some(Found { library, hooks, refused, goid_at }),
+            Err(why) => {
+                Some(Found { library, hooks: Vec::new(), refused: why.to_owned(), goid_at })
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! Never: an object with offsets of the build machine, as aya would load it in silence.
 
 use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray};
 use aya::programs::TracePoint;
@@ -22,7 +23,10 @@ use super::ring::Ring;
 use super::settings;
 use super::sys;
 use super::tracefs::TraceFs;
-use super::{BpfConfig, BpfCounters, BpfError, BpfSource, Clock, Reader, Tier, chain, map_error};
+use super::{
+    BpfConfig, BpfCounters, BpfError, BpfSource, Clock, Reader, Tier, chain, map_error, next_epoch,
+};
+use crate::tls::Goroutines;
 
 /// The object's bytes, aligned for the ELF reader.
 #[repr(C, align(16))]
@@ -43,6 +47,8 @@ include!(concat!(env!("OUT_DIR"), "/digests.rs"));
 const THREAD_SLOTS_MAX: u32 = 65_536;
 /// Threads in a call of a TLS library at once, and sessions whose sockets are known.
 const TLS_CALLS: u32 = 8192;
+/// Goroutines that have received something.
+const GO_TRACES: u32 = 32_768;
 /// Goroutines in a call of crypto/tls at once: each connection has one that waits for data.
 const GO_CALLS: u32 = 16_384;
 const TLS_SESSIONS: u32 = 32_768;
@@ -124,6 +130,7 @@ fn load_v310(
         .map_max_entries("sockets", config.sockets_max.max(64))
         .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
         .map_max_entries("go_calls", if config.go { GO_CALLS } else { 1 })
+        .map_max_entries("go_traces", if config.go { GO_TRACES } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     let mut object = loader.load(&bytes).map_err(|error| refuse(chain(&error)))?;
@@ -178,7 +185,8 @@ fn assemble(
     btf: Option<Btf>,
     kind: Loaded,
 ) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
-    let tls = (config.tls || config.go).then(|| crate::tls::Programs::load(&mut object, config));
+    let mut tls =
+        (config.tls || config.go).then(|| crate::tls::Programs::load(&mut object, config));
     let tls_counts =
         PerCpuArray::try_from(map_of(&mut object, "tls_counts")?).map_err(map_error("counters"))?;
     let drops =
@@ -189,9 +197,17 @@ fn assemble(
     for &tgid in &config.excluded_tgids {
         excluded.insert(tgid, 1, 0).map_err(map_error(what))?;
     }
+    let epochs = map_of(&mut object, "excluded_epochs")?;
+    if let (Some(Ok(programs)), Map::Array(data)) = (&mut tls, &epochs) {
+        let fd = data.fd().as_fd().try_clone_to_owned();
+        let fd = fd.map_err(|source| BpfError::Io { what, source })?;
+        let processes = map_of(&mut object, "go_processes")?;
+        let processes = HashMap::try_from(processes).map_err(map_error("programs of Go"))?;
+        programs.set_goroutines(Goroutines::new(processes, fd));
+    }
     let mut excluded_epochs: Array<MapData, u32> =
-        Array::try_from(map_of(&mut object, "excluded_epochs")?).map_err(map_error(what))?;
-    excluded_epochs.set(0, 1, 0).map_err(map_error(what))?;
+        Array::try_from(epochs).map_err(map_error(what))?;
+    excluded_epochs.set(0, next_epoch(), 0).map_err(map_error(what))?;
     let mut ports =
         Array::try_from(map_of(&mut object, "ports")?).map_err(map_error("port filter"))?;
     fill_ports(&mut ports, 0, &config.ports_allowed)?;
@@ -273,6 +289,7 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
         .map_max_entries("sockets", config.sockets_max.max(64))
         .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
         .map_max_entries("go_calls", if config.go { GO_CALLS } else { 1 })
+        .map_max_entries("go_traces", if config.go { GO_TRACES } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     loader.load(&bytes).map_err(|error| BpfError::Load(chain(&error)))

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aya::Ebpf;
 use aya::programs::{ProgramFd, UProbe};
 
+use super::goroutines::Goroutines;
 use super::library::Hook;
 use super::pmu::{self, Pmu};
 use crate::bpf::{BpfConfig, List, Probe, TraceFs, refusal};
@@ -110,6 +111,8 @@ pub struct Programs {
     /// Whether programs of Go are to be read, and why they cannot be.
     go: Option<Result<(), String>>,
     way: Way,
+    /// Where processes of Go are noted.
+    goroutines: Option<Goroutines>,
     /// For hooks at several places of a function by one event, where the kernel has such.
     together: Option<Arc<TraceFs>>,
 }
@@ -138,7 +141,18 @@ impl Programs {
         let together = (config.go && config.tls_mechanism == Mechanism::Auto)
             .then(|| TraceFs::open().ok().map(Arc::new))
             .flatten();
-        Ok(Self { programs, libraries, go, way, together })
+        Ok(Self { programs, libraries, go, way, goroutines: None, together })
+    }
+
+    pub(crate) fn set_goroutines(&mut self, goroutines: Goroutines) {
+        self.goroutines = Some(goroutines);
+    }
+
+    /// Notes where goroutines of a process have their number.
+    pub(super) fn note_goroutines(&mut self, tgid: u32, goid_at: u32) {
+        if let Some(goroutines) = &mut self.goroutines {
+            goroutines.note(tgid, goid_at);
+        }
     }
 
     /// Whether libraries are to be read.

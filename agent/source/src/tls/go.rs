@@ -10,6 +10,7 @@ use std::fs::File;
 mod build_info;
 mod code;
 mod image;
+mod layout;
 mod line_table;
 
 use code::Convention;
@@ -72,6 +73,8 @@ pub struct Program {
     pub hooks: Vec<Hook>,
     /// Why nothing can be hooked.
     pub reason: String,
+    /// Where a goroutine has its number in its `runtime.g`, if that is known and threads lead to it.
+    pub goid_at: Option<u32>,
 }
 
 /// Looks into a file; `None`: it is not of Go, or never uses TLS.
@@ -84,7 +87,8 @@ pub fn look(file: &File, found: &Functions) -> Option<Program> {
         Ok(hooks) => (hooks, String::new()),
         Err(reason) => (Vec::new(), reason),
     };
-    Some(Program { name, hooks, reason })
+    let goid_at = version.as_deref().and_then(layout::goid_at).filter(|_| image.has_g());
+    Some(Program { name, hooks, reason, goid_at })
 }
 
 fn hooks(image: &Image<'_>, found: &Functions, version: Option<&str>) -> Result<Vec<Hook>, String> {

@@ -7,7 +7,7 @@ use source::tls::TlsProbes;
 use super::tls::{certificate, talker};
 use super::*;
 
-const SIZES: [usize; 4] = [20, 100, 40_000, 100_000];
+const SIZES: [usize; 4] = [30, 100, 40_000, 100_000];
 const CONNECTIONS: usize = 12;
 
 /// Builds it; `None`: there is no Go. `DEEPFLOW_GO` names another than the installed one.
@@ -24,8 +24,8 @@ fn build(folder: &Path, name: &str, flags: &str) -> Option<PathBuf> {
     built.is_ok_and(|status| status.success()).then(|| folder.join(name))
 }
 
-fn message(port: u16, size: usize) -> Vec<u8> {
-    let mut text = format!("{port:05} {size:08} ").into_bytes();
+fn message(port: u16, size: usize, goroutine: u64) -> Vec<u8> {
+    let mut text = format!("{port:05} {size:08} {goroutine:08} ").into_bytes();
     text.extend((text.len()..size).map(|n| (n * 7 % 251) as u8));
     text
 }
@@ -90,11 +90,14 @@ fn check(capture: &Capture, port: u16, name: &str) {
         .map(|one| one.tuple.local_port)
         .collect();
     assert_eq!(clients.len(), CONNECTIONS, "{name}");
+    let mut numbers = BTreeSet::new();
     for client in clients {
-        let said: Vec<u8> = SIZES.iter().flat_map(|size| message(client, *size)).collect();
         let answered: String = SIZES.iter().map(|size| format!("{client:05} got {size}")).collect();
         let sent = of(Hook::TlsWrite, client, port);
         let received = of(Hook::TlsRead, port, client);
+        let number = sent[0].coroutine_id;
+        assert_ne!(number, 0, "{name}");
+        let said: Vec<u8> = SIZES.iter().flat_map(|size| message(client, *size, number)).collect();
         assert!(joined(&sent) == said, "{name}: {} bytes sent", joined(&sent).len());
         assert!(joined(&received) == said, "{name}: {} bytes received", joined(&received).len());
         let told = joined(&of(Hook::TlsWrite, port, client));
@@ -103,7 +106,33 @@ fn check(capture: &Capture, port: u16, name: &str) {
         assert!(sent.iter().all(|one| one.tuple.role == SocketRole::Connect && one.fd >= 0));
         assert!(received.iter().all(|one| one.tuple.role == SocketRole::Accept));
         check_sequences(&sent, &received, name);
+        check_traces(&received, &of(Hook::TlsWrite, port, client), name);
+        check_encrypted(capture, client, port, number);
+        numbers.insert(number);
     }
+    assert_eq!(numbers.len(), CONNECTIONS, "{name}: each goroutine has its own");
+}
+
+/// System calls say the same goroutine as what was encrypted in them.
+fn check_encrypted(capture: &Capture, client: u16, port: u16, number: u64) {
+    let sent = capture.moved.iter().filter(|one| {
+        one.hook == Hook::Write && (one.tuple.local_port, one.tuple.remote_port) == (client, port)
+    });
+    let writes: Vec<u64> = sent.map(|one| one.coroutine_id).collect();
+    assert!(writes.len() > SIZES.len(), "{writes:?}");
+    assert!(writes.iter().all(|one| *one == number), "{number}: {writes:?}");
+}
+
+/// The large messages are read to their end by the goroutine that answers them.
+fn check_traces(received: &[Moved], answers: &[Moved], name: &str) {
+    for (size, answer) in SIZES.iter().zip(answers).filter(|(size, _)| **size > 1024) {
+        let read = received.iter().filter(|one| one.coroutine_id == answer.coroutine_id);
+        let ids: BTreeSet<u64> = read.map(|one| one.trace_id).collect();
+        assert_ne!(answer.trace_id, 0, "{name}: {size}");
+        assert!(ids.contains(&answer.trace_id), "{name}: {size}");
+    }
+    let ids: BTreeSet<u64> = answers.iter().map(|one| one.trace_id).filter(|id| *id != 0).collect();
+    assert!(ids.len() > 1, "{name}: a request each");
 }
 
 /// Both ends tell the sequence number of the encrypted bytes. Of the first message it is not known at

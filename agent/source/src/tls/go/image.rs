@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use object::elf::PT_LOAD;
+use object::elf::{PT_LOAD, PT_TLS};
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ReadCache};
 
@@ -34,6 +34,8 @@ pub struct Image<'file> {
     text: Section,
     /// What is loaded where: address, offset in the file, length.
     loads: Vec<Section>,
+    /// Bytes of a thread's own storage that the file asks for.
+    thread_bytes: u64,
 }
 
 impl<'file> Image<'file> {
@@ -64,7 +66,10 @@ impl<'file> Image<'file> {
             offset: segment.p_offset(endian),
             bytes: segment.p_filesz(endian),
         });
-        Ok(Some(Self { file, build_info, line_table, text, loads: loads.collect() }))
+        let threads = segments.iter().filter(|segment| segment.p_type(endian) == PT_TLS);
+        let thread_bytes = threads.map(|segment| segment.p_memsz(endian)).sum();
+        let loads = loads.collect();
+        Ok(Some(Self { file, build_info, line_table, text, loads, thread_bytes }))
     }
 
     /// The section that tells how it was built.
@@ -90,6 +95,11 @@ impl<'file> Image<'file> {
         };
         let load = self.loads.iter().find(holds)?;
         (address - load.address).checked_add(load.offset)
+    }
+
+    /// Whether the word before a thread's storage is its goroutine: the file has nothing else there.
+    pub fn has_g(&self) -> bool {
+        self.thread_bytes <= 8
     }
 
     /// The code of a function.
