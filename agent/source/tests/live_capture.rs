@@ -12,6 +12,8 @@ mod calls;
 mod capture;
 #[path = "live/go.rs"]
 mod go;
+#[path = "live/many.rs"]
+mod many;
 #[path = "live/processes.rs"]
 mod processes;
 #[path = "live/tls.rs"]

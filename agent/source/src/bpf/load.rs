@@ -85,7 +85,9 @@ pub fn load(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError
 /// The tier with BTF and a ring buffer.
 fn load_v510(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
     requirements::btf().map_err(|why| missing("kernel BTF", why))?;
-    let btf = Btf::from_sys_fs().map_err(|error| missing("kernel BTF", chain(&error)))?;
+    let btf = Btf::from_sys_fs().map_err(|error| {
+        BpfError::Load(format!("the kernel's BTF is damaged: {}", chain(&error)))
+    })?;
     let mut object = load_object(config, &btf)?;
     let Map::RingBuf(events) = map_of(&mut object, "events")? else {
         return Err(BpfError::Load("the map events is not a ring".to_owned()));
@@ -106,6 +108,7 @@ fn load_v310(
     config: &BpfConfig,
     why_older: &str,
 ) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
+    requirements::perf_events().map_err(|why| missing("perf_event_open(2)", why))?;
     let refuse = |error: String| {
         BpfError::Load(format!("{error}; the newer programs cannot be used: {why_older}"))
     };

@@ -151,7 +151,8 @@ pub(crate) fn bpf_call() -> Result<(), String> {
     }
 }
 
-fn perf_events() -> Result<(), String> {
+/// Whether an event can be opened.
+pub(crate) fn perf_events() -> Result<(), String> {
     let cpu = super::sys::online_cpus().first().copied().unwrap_or(0);
     perf_event::bpf_output(cpu, 1).map(drop).map_err(|error| format!("refused: {error}"))
 }
@@ -160,7 +161,7 @@ pub(crate) fn ring_buffer() -> Result<(), String> {
     match is_map_supported(MapType::RingBuf) {
         Ok(true) => Ok(()),
         Ok(false) => Err("the kernel has no BPF_MAP_TYPE_RINGBUF".to_owned()),
-        Err(error) => Err(format!("bpf(2): {error}")),
+        Err(error) => Err(format!("bpf(2): {}", error.io_error)),
     }
 }
 

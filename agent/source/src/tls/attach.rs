@@ -285,7 +285,10 @@ fn load(object: &mut Ebpf, name: &str) -> Result<ProgramFd, String> {
 
 fn advice(error: &io::Error) -> &'static str {
     match error.raw_os_error() {
-        Some(libc::EACCES | libc::EPERM) => "; run the agent as root or with CAP_PERFMON",
+        Some(libc::EACCES | libc::EPERM) => {
+            "; run the agent as root or with CAP_SYS_ADMIN, and let the container or its seccomp \
+             profile allow perf_event_open(2)"
+        }
         Some(libc::EMFILE) => "; raise the limit of open files",
         Some(libc::EIO) => "; its file system does not let the kernel read pages of it",
         _ => "",
