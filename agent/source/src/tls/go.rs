@@ -130,7 +130,7 @@ fn spans(image: &Image<'_>, found: &Functions) -> Result<BTreeMap<&'static str, 
         return Ok(by_symbol);
     }
     let bytes = image.line_table().ok_or("it has no table of functions (.gopclntab)")?;
-    let table = line_table::Table::parse(&bytes)?;
+    let table = line_table::Table::find(&bytes)?;
     let places = table.functions(&NAMES);
     if !has_all(|name| places.contains_key(name)) {
         return Ok(BTreeMap::new());

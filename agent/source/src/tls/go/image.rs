@@ -45,6 +45,7 @@ impl<'file> Image<'file> {
         let elf = ElfFile64::<Endianness, _>::parse(&cache).map_err(|error| error.to_string())?;
         let (endian, data) = (elf.endian(), elf.data());
         let (mut build_info, mut line_table, mut text) = (None, None, None);
+        let mut relocated = None;
         for section in elf.sections() {
             let (Ok(name), Some((offset, bytes))) = (section.name(), section.file_range()) else {
                 continue;
@@ -53,11 +54,14 @@ impl<'file> Image<'file> {
             match name {
                 ".go.buildinfo" => build_info = found,
                 ".gopclntab" | ".data.rel.ro.gopclntab" => line_table = found,
+                ".data.rel.ro" => relocated = found,
                 ".text" => text = found,
                 _ => {}
             }
         }
         let (Some(build_info), Some(text)) = (build_info, text) else { return Ok(None) };
+        // Linkers of C put the table among other things that are relocated.
+        let line_table = line_table.or(relocated);
         let segments =
             elf.elf_header().program_headers(endian, data).map_err(|error| error.to_string())?;
         let loads = segments.iter().filter(|segment| segment.p_type(endian) == PT_LOAD);
@@ -77,7 +81,7 @@ impl<'file> Image<'file> {
         self.bytes(self.build_info.offset, self.build_info.bytes.min(BUILD_INFO_BYTES_MAX))
     }
 
-    /// The table of functions.
+    /// The section that has the table of functions, alone or among other things.
     pub fn line_table(&self) -> Option<Vec<u8>> {
         let table = self.line_table.filter(|table| table.bytes <= TABLE_BYTES_MAX)?;
         self.bytes(table.offset, table.bytes)

@@ -35,8 +35,14 @@ const MAGIC_18: u32 = 0xffff_fff0;
 const MAGIC_20: u32 = 0xffff_fff1;
 
 impl<'a> Table<'a> {
+    /// Finds it in a section and reads its header.
+    pub fn find(section: &'a [u8]) -> Result<Self, String> {
+        let begin = (0..section.len()).step_by(8).find(|at| is_header(&section[*at..]));
+        Self::parse(&section[begin.unwrap_or(0)..])
+    }
+
     /// Reads the header.
-    pub fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, String> {
         let cut = || "its table of functions is cut off".to_owned();
         let magic = u32_at(bytes, 0).ok_or_else(cut)?;
         if bytes.get(7) != Some(&8) {
@@ -109,6 +115,13 @@ impl<'a> Table<'a> {
         let name = usize::try_from(u32_at(self.bytes, at)?.cast_signed()).ok()?;
         self.bytes.get(self.names.checked_add(name)?..)
     }
+}
+
+/// Whether a table begins here: magic number, two zeros, the granularity of code, 64 bits.
+fn is_header(bytes: &[u8]) -> bool {
+    let magic = u32_at(bytes, 0).unwrap_or(0);
+    [MAGIC_2, MAGIC_16, MAGIC_18, MAGIC_20].contains(&magic)
+        && matches!(bytes.get(4..8), Some([0, 0, 1 | 4, 8]))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -186,6 +199,9 @@ mod tests {
                 _ => Base::Text(Some(0x1000)),
             };
             assert_eq!(table.base(), base);
+            let among = [&[0xfb, 0xff, 0xff, 0xff, 1, 2, 3, 4][..], &bytes].concat();
+            let table = Table::find(&among).expect("a table");
+            assert_eq!(table.functions(&WANTED).len(), 2, "{magic:#x}: among other things");
         }
     }
 
@@ -205,5 +221,7 @@ mod tests {
             }
         }
         assert!(Table::parse(&[0; 100]).is_err());
+        assert!(Table::find(&[0; 100]).is_err());
+        assert!(Table::find(&[]).is_err());
     }
 }
