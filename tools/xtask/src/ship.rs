@@ -115,7 +115,9 @@ impl Site {
         let mut command = Command::new(builder);
         command.args(["inspect", "--architecture", arch.name()]);
         let mut words = vec![self.root.clone(), self.folder.clone()];
-        words.extend(std::env::var_os("HOME").map(PathBuf::from));
+        // Of the home only what builds use: that of root is a word of /proc, too.
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        words.extend(home.iter().flat_map(|home| [home.join(".cargo"), home.join(".rustup")]));
         for word in words.iter().filter(|word| word.components().count() > 1) {
             command.arg("--without").arg(word);
         }
