@@ -1,6 +1,9 @@
 //! `deepflow-agent check`: what works on this kernel, and what does not and why.
 
-use anyhow::Result;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write as _};
+
+use anyhow::{Context, Result};
 use serde::Serialize;
 use source::bpf::{BpfConfig, BpfSource, HookReport, requirements};
 use source::tls::{LibraryReport, TlsProbes};
@@ -120,12 +123,18 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
             why_not: packets.err().map_or_else(String::new, |error| error.to_string()),
         },
     };
+    let mut text = String::new();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        text = serde_json::to_string_pretty(&report)?;
+        text.push('\n');
     } else {
-        print(&report);
+        write_report(&mut text, &report)?;
     }
-    Ok(())
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Nobody reads the rest: `check | head`.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("write the report"),
+    }
 }
 
 /// Hooks for a moment every TLS library that there is.
@@ -162,63 +171,75 @@ fn hook_state(found: HookReport) -> HookState {
     HookState { hook, mechanism, attached, reason }
 }
 
-fn print(report: &Report) {
-    println!("deepflow-agent {} on {} ({})", report.version, report.kernel, report.architecture);
+fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
+    writeln!(
+        out,
+        "deepflow-agent {} on {} ({})",
+        report.version, report.kernel, report.architecture
+    )?;
     match report.tier {
         Some(tier) => {
-            println!("system calls: yes, tier {tier}, offsets by {}", report.offsets);
+            writeln!(out, "system calls: yes, tier {tier}, offsets by {}", report.offsets)?;
             if !report.why.is_empty() {
-                println!("  not by a newer tier: {}", report.why);
+                writeln!(out, "  not by a newer tier: {}", report.why)?;
             }
         }
-        None => println!("system calls: no: {}", report.why),
+        None => writeln!(out, "system calls: no: {}", report.why)?,
     }
     for requirement in &report.requirements {
         match requirement.works {
-            true => println!("  {:<22} yes", requirement.feature),
-            false => println!(
+            true => writeln!(out, "  {:<22} yes", requirement.feature)?,
+            false => writeln!(
+                out,
                 "  {:<22} no: {}; to get it: {}",
                 requirement.feature, requirement.why_not, requirement.how_to_get
-            ),
+            )?,
         }
     }
     for hook in &report.hooks {
         match hook.attached {
             true if hook.reason.is_empty() => {
-                println!("  hook {:<17} yes, by {}", hook.hook, hook.mechanism);
+                writeln!(out, "  hook {:<17} yes, by {}", hook.hook, hook.mechanism)?;
             }
-            true => {
-                println!("  hook {:<17} yes, by {}, for {}", hook.hook, hook.mechanism, hook.reason)
-            }
-            false => println!("  hook {:<17} no: {}", hook.hook, hook.reason),
+            true => writeln!(
+                out,
+                "  hook {:<17} yes, by {}, for {}",
+                hook.hook, hook.mechanism, hook.reason
+            )?,
+            false => writeln!(out, "  hook {:<17} no: {}", hook.hook, hook.reason)?,
         }
     }
-    print_tls(&report.tls);
+    write_tls(out, &report.tls)?;
     match report.packets.works {
-        true => println!("packets: yes, by AF_PACKET"),
-        false => println!("packets: no: {}", report.packets.why_not),
+        true => writeln!(out, "packets: yes, by AF_PACKET")?,
+        false => writeln!(out, "packets: no: {}", report.packets.why_not)?,
     }
+    Ok(())
 }
 
-fn print_tls(tls: &Tls) {
+fn write_tls(out: &mut String, tls: &Tls) -> std::fmt::Result {
     match tls.works {
-        true => println!(
+        true => writeln!(
+            out,
             "TLS: can be read, by {}, if {TLS_SETTING} says so, of programs of Go if \
              {GO_SETTING} does",
             tls.mechanism
-        ),
-        false => println!("TLS: is not read: {}", tls.why_not),
+        )?,
+        false => writeln!(out, "TLS: is not read: {}", tls.why_not)?,
     }
     if !tls.reason.is_empty() {
-        println!("  not by a better mechanism: {}", tls.reason);
+        writeln!(out, "  not by a better mechanism: {}", tls.reason)?;
     }
     if !tls.go_why_not.is_empty() {
-        println!("  not of programs of Go: {}", tls.go_why_not);
+        writeln!(out, "  not of programs of Go: {}", tls.go_why_not)?;
     }
     for TlsLibrary { path, library, functions, reason } in &tls.libraries {
         match reason.is_empty() {
-            true => println!("  {library:<9} {path}: {} functions", functions.len()),
-            false => println!("  {library:<9} {path}: {} functions; {reason}", functions.len()),
+            true => writeln!(out, "  {library:<9} {path}: {} functions", functions.len())?,
+            false => {
+                writeln!(out, "  {library:<9} {path}: {} functions; {reason}", functions.len())?
+            }
         }
     }
+    Ok(())
 }

@@ -5,7 +5,7 @@
 //! that is not that system call's.
 
 use super::super::relocate::Offsets;
-use super::{Memory, addresses, u32_at, u64_at};
+use super::{Memory, addresses, u32_at};
 
 /// Sizes that kernels give a stack (THREAD_SIZE), 64 KiB with such pages on arm64.
 const SIZES: [usize; 4] = [8 << 10, 16 << 10, 32 << 10, 64 << 10];
@@ -37,7 +37,7 @@ fn mode_of_close(top: &[u8]) -> Option<usize> {
     // From 7.0 on, processors with FRED keep 16 bytes above the registers.
     (top.len().checked_sub(72)?..top.len().checked_sub(47)?).step_by(8).find_map(|number| {
         let argument = u32_at(top, number.checked_sub(8)?)?;
-        let is_close = u64_at(top, number) == u64::try_from(libc::SYS_close).ok();
+        let is_close = super::u64_at(top, number) == u64::try_from(libc::SYS_close).ok();
         let (code, data) = (u32_at(top, number + 16)? & 0xff, u32_at(top, number + 40)? & 0xff);
         let is_frame = argument == u32::MAX && is_close && code == CODE_64 && data == DATA;
         is_frame.then_some(number + 16)
