@@ -30,14 +30,18 @@ async fn begin(
 ) -> Result<(Connection, SendStream, RecvStream), LinkError> {
     let connection = connect(&shared.config, identity).await?;
     let (mut requests, mut replies) = open(&connection).await?;
+    // One lock after the other: inside of the expression below both would be held until its end, in the
+    // wrong order.
+    let oldest_unsettled = lock(&shared.holdings).oldest_unsettled();
+    let configuration_version = lock(&shared.link).configuration.version;
     let hello = Hello {
         protocol_version: PROTOCOL_VERSION,
         schema_version: SCHEMA_VERSION,
         agent_uuid: identity.uuid,
         agent_version: shared.config.agent_version.clone(),
-        configuration_version: lock(&shared.link).configuration.version,
+        configuration_version,
         host: shared.config.host.clone(),
-        oldest_unsettled: lock(&shared.holdings).oldest_unsettled(),
+        oldest_unsettled,
     };
     send(&connection, &mut requests, &Message::Hello(hello)).await?;
     let Message::HelloAck(ack) = receive(&connection, &mut replies).await? else {

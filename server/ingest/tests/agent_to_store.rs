@@ -269,3 +269,21 @@ async fn garbage_datagrams_are_counted_and_service_goes_on() {
     assert_eq!(stats.sessions, 1);
     server.stop().await;
 }
+
+/// The counters are read under three locks, two of which the beginning of a session takes as well. A
+/// thread that waits for ever stays behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_can_be_read_while_sessions_begin() {
+    let server = Server::start().await;
+    for _ in 0..20 {
+        let exporter = Exporter::start(agent_config(&server, &server.address())).unwrap();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        std::thread::spawn(move || {
+            while !exporter.stats().connected {}
+            done.send(exporter.shutdown(SECONDS_20).sessions)
+        });
+        let sessions = tokio::time::timeout(SECONDS_20, is_done).await;
+        assert_eq!(sessions.expect("a session begins").unwrap(), 1);
+    }
+    server.stop().await;
+}
