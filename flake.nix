@@ -15,7 +15,9 @@
       # The locked toolchain runs on x86_64; it makes programs for both. On aarch64 Nix hands these
       # builds to a builder for x86_64-linux.
       pkgs = nixpkgs.legacyPackages.x86_64-linux;
-      ours = import ./tools/nix { inherit pkgs; revision = self.rev or null; };
+      # Nix takes a flake with an input overridden for changed: the offline set tells the commit then.
+      revision = self.rev or nixpkgs.deepflowRevision or null;
+      ours = import ./tools/nix { inherit pkgs revision; };
     in
     {
       packages = forAll (system: ours.packages);

@@ -69,8 +69,9 @@ flags="$flags -isystem $headers/any-linux-any -g0 $map"
 [ "$arch" != aarch64 ] || flags="$flags -mno-outline-atomics"
 export "CC_$key=$SCRATCH/bin/clang" "AR_$key=$SCRATCH/bin/ar" "CFLAGS_$key=$flags"
 export "CARGO_TARGET_${upper}_LINKER=$linker"
-remap="--remap-path-prefix=$CRATES=/crates --remap-path-prefix=$SCRATCH=/scratch"
-remap="$remap --remap-path-prefix=$RUST=/rust --remap-path-prefix=$source=/src"
+# Of several that fit rustc takes the last: tools may lie inside of the source.
+remap="--remap-path-prefix=$source=/src --remap-path-prefix=$RUST=/rust"
+remap="$remap --remap-path-prefix=$SCRATCH=/scratch --remap-path-prefix=$CRATES=/crates"
 export "CARGO_TARGET_${upper}_RUSTFLAGS=$remap"
 
 cargo build --release --locked --offline --target "$triple" --package "$package" \

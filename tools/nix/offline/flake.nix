@@ -4,5 +4,7 @@
   outputs = { self }: {
     legacyPackages.x86_64-linux = import ./packages.nix;
     legacyPackages.aarch64-linux = import ./packages.nix;
+    # Written beside a copy of this by `cargo xtask nix`, if the tree is at a commit.
+    deepflowRevision = if builtins.pathExists ./revision.nix then import ./revision.nix else null;
   };
 }

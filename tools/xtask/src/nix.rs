@@ -10,6 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::ship;
 use crate::tools::{self, lock};
 
 /// Debian's Nix has no shell of its own; the sandbox shows the machine's.
@@ -38,12 +39,30 @@ pub fn run(root: &Path, words: &[&str]) -> Result<()> {
 pub fn build(root: &Path, name: &str, folder: &Path) -> Result<PathBuf> {
     store(root)?;
     let link = folder.join(name);
+    let offline = offline_set(root, folder)?;
     let mut command = nix("nix");
-    command.arg("build").args(["--override-input", "nixpkgs", "path:./tools/nix/offline"]);
+    command.arg("build").args(["--override-input", "nixpkgs"]).arg(offline);
     command.args(["--no-write-lock-file", "--print-build-logs", "--out-link"]).arg(&link);
     let status = command.arg(format!(".#{name}")).current_dir(root).status().context("nix")?;
     ensure!(status.success(), "nix build .#{name} failed");
     link.canonicalize().with_context(|| link.display().to_string())
+}
+
+/// A copy of the offline set that tells the commit of the tree, if it is at one: Nix does not say it of a
+/// flake whose input is overridden.
+fn offline_set(root: &Path, folder: &Path) -> Result<String> {
+    let copy = folder.join("offline");
+    fs::create_dir_all(&copy)?;
+    for file in ["flake.nix", "packages.nix"] {
+        fs::copy(root.join("tools/nix/offline").join(file), copy.join(file)).context(file)?;
+    }
+    let revision = copy.join("revision.nix");
+    match ship::clean_revision(root) {
+        Ok(commit) => fs::write(&revision, format!("\"{commit}\"\n"))?,
+        Err(_) if revision.exists() => fs::remove_file(&revision)?,
+        Err(_) => {}
+    }
+    Ok(format!("path:{}", copy.canonicalize()?.display()))
 }
 
 /// Adds the verified tools and crates to the store, by digest.
