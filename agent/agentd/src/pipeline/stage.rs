@@ -244,13 +244,18 @@ mod tests {
         })
     }
 
-    /// A stage with one record that waits, and what comes out of it.
-    fn stage(table: &Arc<SocketTable>) -> (Stage, Rc<RefCell<Vec<Batch>>>) {
+    /// A stage, and what comes out of it.
+    fn empty_stage(table: &Arc<SocketTable>, settle_ns: u64) -> (Stage, Rc<RefCell<Vec<Batch>>>) {
         let owners = Owners::new(Arc::clone(table), Arc::default());
         let batches = Rc::new(RefCell::new(Vec::new()));
         let outlet = Rc::clone(&batches);
         let push = move |batch| outlet.borrow_mut().push(batch);
-        let mut stage = Stage::new(owners, SETTLE_NS, Box::new(push));
+        (Stage::new(owners, settle_ns, Box::new(push)), batches)
+    }
+
+    /// The same with one record that waits.
+    fn stage(table: &Arc<SocketTable>) -> (Stage, Rc<RefCell<Vec<Batch>>>) {
+        let (mut stage, batches) = empty_stage(table, SETTLE_NS);
         let mut output = Output::default();
         output.records.push(Record::new(L7Protocol::Http));
         stage.take(0, &seen(), &mut output);
@@ -282,10 +287,7 @@ mod tests {
     #[test]
     fn rows_after_a_handover_name_the_process_that_has_the_connection_then() {
         let table = Arc::new(SocketTable::new(16, 0));
-        let batches = Rc::new(RefCell::new(Vec::<Batch>::new()));
-        let sink = Rc::clone(&batches);
-        let owners = Owners::new(Arc::clone(&table), Arc::default());
-        let mut stage = Stage::new(owners, 0, Box::new(move |batch| sink.borrow_mut().push(batch)));
+        let (mut stage, batches) = empty_stage(&table, 0);
         let seen = seen();
         let owner = |tgid, name: &str| Owner { tgid, name: name.into(), ..Owner::default() };
         let (client, server) = (seen.client, seen.server);

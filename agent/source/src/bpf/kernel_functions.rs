@@ -61,9 +61,7 @@ fn link(object: &mut [u8], btf: &Btf, functions: &[(u32, &str)]) -> bool {
         functions.iter().map(|(mark, name)| Some((*mark, id_of(btf, name)?))).collect();
     let Some(ids) = ids else { return false };
     for (mark, id) in ids {
-        let mut marked = [0; 8];
-        marked[0] = CALL_OPCODE;
-        marked[4..].copy_from_slice(&mark.to_le_bytes());
+        let marked = marked_call(mark);
         let (instructions, _) = object.as_chunks_mut::<8>();
         for instruction in instructions.iter_mut().filter(|instruction| **instruction == marked) {
             instruction[1] = KERNEL_FUNCTION;
@@ -71,6 +69,14 @@ fn link(object: &mut [u8], btf: &Btf, functions: &[(u32, &str)]) -> bool {
         }
     }
     true
+}
+
+/// The instruction by which a call is marked.
+fn marked_call(mark: u32) -> [u8; 8] {
+    let mut instruction = [0; 8];
+    instruction[0] = CALL_OPCODE;
+    instruction[4..].copy_from_slice(&mark.to_le_bytes());
+    instruction
 }
 
 fn id_of(btf: &Btf, name: &str) -> Option<u32> {
@@ -108,11 +114,8 @@ mod tests {
     #[test]
     fn the_object_has_each_mark_and_balanced() {
         let count = |mark: u32| {
-            let mut marked = [0; 8];
-            marked[0] = CALL_OPCODE;
-            marked[4..].copy_from_slice(&mark.to_le_bytes());
             let (instructions, _) = OBJECT_V510.0.as_chunks::<8>();
-            instructions.iter().filter(|instruction| **instruction == marked).count()
+            instructions.iter().filter(|one| **one == marked_call(mark)).count()
         };
         assert!(count(CAST.0) > 0);
         assert!(count(UNINTERRUPTED[0].0) > 0);
