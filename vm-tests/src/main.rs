@@ -13,14 +13,18 @@ mod refusals;
 mod roles;
 mod rows;
 mod tls;
+mod watchdog;
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 /// Name of the program when it is the one that leads.
 const LEADER: &str = "vm-guest";
+/// After which it is said to hang: five times what a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
@@ -37,6 +41,7 @@ fn main() -> ExitCode {
 
 /// Looks at the kernel with the agent's own eyes, then runs every case.
 fn lead() -> Result<()> {
+    watchdog::start(PATIENCE);
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").context("no /proc")?;
     println!("VM kernel {}", release.trim());
     entropy::fill().context("fill the pool of entropy")?;

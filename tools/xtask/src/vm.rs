@@ -26,6 +26,9 @@ use matrix::{Exception, Kernel};
 
 /// Longest boot with all cases, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(480);
+/// Lines of the console, the last first, that stand in the summary where a guest did not come to its
+/// end.
+const LAST_WORDS: usize = 12;
 const USAGE: &str = "usage: cargo xtask vm [--kernel ID]… [--arch A] [--packaged] [--write]
        cargo xtask vm --image FILE [--arch x86_64|aarch64] [--expect tier=v310] [--write]";
 
@@ -213,7 +216,9 @@ fn run_one(job: &Job, image: &Path, archive: &Path, failures: &mut Vec<String>) 
     }
     let mut problems = Vec::new();
     if !boot.said.iter().any(|line| line == "end") {
-        problems.push("the guest did not come to its end".to_owned());
+        let how = if boot.was_killed { "was switched off" } else { "went off" };
+        let words = boot.tail.lines().rev().take(LAST_WORDS).collect::<Vec<_>>().join(" < ");
+        problems.push(format!("the guest {how} after {} s, before its end: {words}", ran.seconds));
         println!("{}", boot.tail);
     }
     let tier = ran.check["tier"].as_str().unwrap_or("none");
