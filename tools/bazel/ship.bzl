@@ -1,7 +1,7 @@
 """What we ship, by the same steps as `cargo xtask static|images` and Nix: tools/ship/*.sh.
 
 In: sources of the packages, locked tools, `--define=REVISION=COMMIT`. Out: programs, BPF objects,
-images. Never: a list of packages, which Cargo.toml has (tools.bzl reads it).
+images, tests. Never: a list of packages, which Cargo.toml has (tools.bzl reads it).
 """
 
 _TOOLS = {
@@ -22,11 +22,20 @@ export RUST="$here/$RUST" ZIG="$here/$ZIG" CRATES="$here/$CRATES" SCRATCH="$scra
 cd "$scratch/source"
 """
 
+def _listed(context):
+    """The sources' places, a line each: a command line would be too long."""
+    listed = context.actions.declare_file(context.label.name + ".sources")
+    places = [file.short_path + "\n" for file in context.files.sources]
+    context.actions.write(listed, "".join(places))
+    return listed
+
+def _tools(context):
+    return [context.file._rust, context.file._zig, context.file._crates]
+
 def _step(context, mnemonic, output, command, inputs = [], environment = {}):
     sources = context.files.sources
-    listed = context.actions.declare_file(context.label.name + ".sources")
-    context.actions.write(listed, "".join([file.path + "\n" for file in sources]))
-    tools = [context.file._rust, context.file._zig, context.file._crates]
+    listed = _listed(context)
+    tools = _tools(context)
     context.actions.run_shell(
         mnemonic = mnemonic,
         progress_message = mnemonic + " %{output}",
@@ -42,7 +51,10 @@ def _step(context, mnemonic, output, command, inputs = [], environment = {}):
             "OUTPUT": output.path,
         } | environment,
     )
-    return [DefaultInfo(files = depset([output]), executable = output)]
+    return [DefaultInfo(
+        files = depset([output]),
+        executable = None if output.is_directory else output,
+    )]
 
 def _program_impl(context):
     output = context.actions.declare_file(context.attr.arch + "/" + context.attr.program)
@@ -70,6 +82,21 @@ program = rule(
         "package": attr.string(mandatory = True),
         "program": attr.string(mandatory = True),
     },
+)
+
+def _objects_impl(context):
+    return _step(
+        context,
+        "Objects",
+        context.actions.declare_directory(context.label.name),
+        """
+        sh tools/ship/objects.sh "$here/$OUTPUT"
+        """,
+    )
+
+objects = rule(
+    implementation = _objects_impl,
+    attrs = _TOOLS | {"sources": attr.label_list(allow_files = True)},
 )
 
 def _image_impl(context):
@@ -122,3 +149,44 @@ image_index = rule(
         "builder": attr.label(mandatory = True, allow_single_file = True),
     },
 )
+
+def _tests_impl(context):
+    listed = _listed(context)
+    tools = _tools(context)
+    script = context.actions.declare_file(context.label.name + ".sh")
+    words = {
+        "LIST": listed.short_path,
+        "RUST": tools[0].short_path,
+        "ZIG": tools[1].short_path,
+        "CRATES": tools[2].short_path,
+        "REVISION": context.var.get("REVISION", "unknown"),
+    }
+    context.actions.write(
+        script,
+        "#!/bin/sh\n" + "".join(["%s='%s'\n" % word for word in words.items()]) +
+        "export REVISION\n" + _BEGIN +
+        "sh tools/ship/tests.sh '%s' \"$@\"\n" % context.label.package,
+        is_executable = True,
+    )
+    needed = context.files.sources + tools + [listed]
+    return [DefaultInfo(executable = script, runfiles = context.runfiles(files = needed))]
+
+_tests_test = rule(
+    implementation = _tests_impl,
+    test = True,
+    attrs = _TOOLS | {"sources": attr.label_list(allow_files = True)},
+)
+
+def cargo_package():
+    """A package of Cargo.toml: its files, and its tests with the locked tools."""
+    native.filegroup(
+        name = "sources",
+        srcs = native.glob(["**"], exclude = ["**/node_modules/**", "target/**"]),
+        visibility = ["//visibility:public"],
+    )
+    _tests_test(
+        name = "tests",
+        size = "large",
+        timeout = "eternal",
+        sources = ["//:workspace", "//:papers"],
+    )

@@ -51,6 +51,8 @@ let
   agent = arch: program arch "agentd" "deepflow-agent";
   builder = program "x86_64" "images" "images";
 
+  objects = step "bpf-objects" "sh tools/ship/objects.sh $out";
+
   image = arch:
     if revision == null
     then throw "this tree has changes that no commit has; an image names its commit"
@@ -66,9 +68,21 @@ let
       ${agent arch}/bin/deepflow-agent
     touch $out
   '';
+  # The agent tells the digests of those that it holds.
+  same = step "bpf-objects-are-those-of-the-agent" ''
+    ${agent "x86_64"}/bin/deepflow-agent --version > "$TMPDIR/told"
+    cd ${objects}
+    for object in *.o; do
+      digest=$(sha256sum "$object")
+      grep -q "$object.*''${digest%% *}" "$TMPDIR/told" ||
+        { echo "$object of the agent is another:"; cat "$TMPDIR/told"; exit 1; } >&2
+    done
+    touch $out
+  '';
 in
 rec {
   packages = {
+    bpf-objects = objects;
     agent-x86_64 = agent "x86_64";
     agent-aarch64 = agent "aarch64";
     agent-image-x86_64 = image "x86_64";
@@ -79,6 +93,7 @@ rec {
   checks = {
     agent-x86_64 = clean "x86_64";
     agent-aarch64 = clean "aarch64";
+    bpf-objects = same;
   };
   # What the agent can do on this kernel.
   demo = {

@@ -2,81 +2,15 @@
 # Builds one program as it is shipped. `cargo xtask static`, Nix and Bazel all call this, which is
 # why they come to the same bytes.
 #
-# In: the words below and the source in the current folder. Out: the program in a folder. Never: the
-# network, a tool that is not named, a path, time or name of this machine in what comes out.
+# In: the words below, the source in the current folder, variables as environment.sh says. Out: the
+# program in a folder.
 set -eu
-usage='usage: program.sh TRIPLE PACKAGE PROGRAM OUTPUT, with RUST, ZIG, CRATES, SCRATCH and REVISION set'
+usage='usage: program.sh TRIPLE PACKAGE PROGRAM OUTPUT'
 triple=${1:?$usage} package=${2:?$usage} program=${3:?$usage} output=${4:?$usage}
-: "${RUST:?$usage}"     # folder of the Rust toolchain
-: "${ZIG:?$usage}"      # folder with zig, which holds clang, and lib/
-: "${CRATES:?$usage}"   # folder of unpacked crates, as `cargo vendor --versioned-dirs` makes it
-: "${SCRATCH:?$usage}"  # folder for what is between
-: "${REVISION:?$usage}" # commit of the source
+. tools/ship/environment.sh
 
-source=$(pwd -P)
-mkdir -p "$SCRATCH/bin" "$output"
-SCRATCH=$(cd "$SCRATCH" && pwd -P)
-RUST=$(cd "$RUST" && pwd -P) ZIG=$(cd "$ZIG" && pwd -P) CRATES=$(cd "$CRATES" && pwd -P)
-host_tools=$RUST/lib/rustlib/x86_64-unknown-linux-gnu/bin
-arch=${triple%%-*}
+locked_cargo build --release --target "$triple" --package "$package" \
+  --config 'profile.release.strip="symbols"'
 
-# clang with its own headers only; the archiver; what strips debug information from BPF objects.
-tool() {
-  printf '#!/bin/sh\n%s\n' "$2" > "$SCRATCH/bin/$1"
-  chmod 755 "$SCRATCH/bin/$1"
-}
-tool clang "exec '$ZIG/zig' clang -resource-dir '$ZIG/lib' \"\$@\""
-tool ar "exec '$ZIG/zig' ar \"\$@\""
-tool strip-debug "LD_LIBRARY_PATH='$RUST/lib' exec '$host_tools/rust-objcopy' \"\$@\""
-# rustc knows the linker by its name. Static programs for aarch64 it puts at a fixed address; here they get
-# what those for x86_64 have: the start files for any address, and no interpreter.
-if [ "$arch" = aarch64 ]; then
-  tool rust-lld "for word; do
-  shift
-  case \$word in
-    */crt1.o) set -- \"\$@\" \"\${word%crt1.o}rcrt1.o\" ;;
-    */crtbegin.o | */crtend.o) set -- \"\$@\" \"\${word%.o}S.o\" ;;
-    -static) set -- \"\$@\" -static -pie --no-dynamic-linker -z text ;;
-    -no-pie) ;;
-    *) set -- \"\$@\" \"\$word\" ;;
-  esac
-done
-exec '$host_tools/rust-lld' \"\$@\""
-  linker=$SCRATCH/bin/rust-lld
-else
-  linker=$host_tools/rust-lld
-fi
-export DEEPFLOW_CLANG="$SCRATCH/bin/clang" DEEPFLOW_LLVM_STRIP="$SCRATCH/bin/strip-debug"
-
-# Environment that could change a build is not taken over. umask: folders of cargo only.
-unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS RUSTC_WRAPPER RUSTC RUSTDOC \
-  CFLAGS CC AR RUSTC_BOOTSTRAP RUSTUP_TOOLCHAIN CARGO_BUILD_TARGET DEEPFLOW_BPF_DIR
-# What `cargo xtask` says of xtask itself: build scripts (ring's) would take it for a change.
-for name in $(env | sed -n 's/^\(CARGO_\(PKG\|MANIFEST\)_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
-umask 022
-export LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=0 PATH="$RUST/bin:$PATH"
-export CARGO_HOME="$SCRATCH/home" CARGO_TARGET_DIR="$SCRATCH/target" CARGO_INCREMENTAL=0
-export DEEPFLOW_REVISION="$REVISION"
-
-key=$(printf %s "$triple" | tr - _)
-upper=$(printf %s "$key" | tr '[:lower:]' '[:upper:]')
-headers=$ZIG/lib/libc/include
-map="-ffile-prefix-map=$CRATES=/crates -ffile-prefix-map=$SCRATCH=/scratch -ffile-prefix-map=$ZIG=/zig"
-flags="--target=$arch-linux-musl -nostdlibinc -isystem $headers/$arch-linux-musl"
-flags="$flags -isystem $headers/generic-musl -isystem $headers/${arch%_64}-linux-any"
-flags="$flags -isystem $headers/any-linux-any -g0 $map"
-# The functions behind it are in libgcc, which is not linked.
-[ "$arch" != aarch64 ] || flags="$flags -mno-outline-atomics"
-export "CC_$key=$SCRATCH/bin/clang" "AR_$key=$SCRATCH/bin/ar" "CFLAGS_$key=$flags"
-export "CARGO_TARGET_${upper}_LINKER=$linker"
-# Of several that fit rustc takes the last: tools may lie inside of the source.
-remap="--remap-path-prefix=$source=/src --remap-path-prefix=$RUST=/rust"
-remap="$remap --remap-path-prefix=$SCRATCH=/scratch --remap-path-prefix=$CRATES=/crates"
-export "CARGO_TARGET_${upper}_RUSTFLAGS=$remap"
-
-cargo build --release --locked --offline --target "$triple" --package "$package" \
-  --config 'source.crates-io.replace-with="crates"' \
-  --config "source.crates.directory=\"$CRATES\"" \
-  --config 'profile.release.strip="symbols"' >&2
-
+mkdir -p "$output"
 install -m 755 "$CARGO_TARGET_DIR/$triple/release/$program" "$output/"

@@ -70,7 +70,7 @@ fn dispatch() -> Result<()> {
         ["tools", words @ ..] => tools::run(&root, words),
         ["static", words @ ..] => ship::agents(&root, words),
         ["nix", words @ ..] => nix::run(&root, words),
-        ["reproduce", words @ ..] => reproduce::run(&root, words),
+        ["reproduce", words @ ..] => reproduce::run(&root, words).map(drop),
         ["images"] => ship::images(&root),
         ["kernels", words @ ..] => vm::kernels(&root, words),
         ["vm", words @ ..] => vm::run(&root, words).map(drop),

@@ -5,7 +5,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
@@ -25,27 +25,27 @@ const SETTINGS: &str = "experimental-features = nix-command flakes\n\
 /// `cargo xtask nix`: the agents and images that are named, or all.
 pub fn run(root: &Path, words: &[&str]) -> Result<()> {
     tools::fetch(root, None)?;
+    store(root)?;
     let folder = crate::cross::target_folder(root).join("nix");
     fs::create_dir_all(&folder)?;
     let names: &[&str] = if words.is_empty() { &["agent-x86_64", "agent-aarch64"] } else { words };
     for name in names {
-        let path = build(root, name, &folder)?;
-        println!("{name}: {}", path.display());
+        let link = folder.join(name);
+        let mut command = command(root, name, &folder)?;
+        let status = command.arg("--out-link").arg(&link).status().context("nix")?;
+        ensure!(status.success(), "nix build .#{name} failed");
+        println!("{name}: {}", link.canonicalize()?.display());
     }
     Ok(())
 }
 
-/// Builds a package of the flake; gives its store path, which a link in `folder` keeps.
-pub fn build(root: &Path, name: &str, folder: &Path) -> Result<PathBuf> {
-    store(root)?;
-    let link = folder.join(name);
-    let offline = offline_set(root, folder)?;
+/// Builds a package of the flake, whose inputs are in the store; `folder` is for the offline set.
+pub fn command(root: &Path, name: &str, folder: &Path) -> Result<Command> {
     let mut command = nix("nix");
-    command.arg("build").args(["--override-input", "nixpkgs"]).arg(offline);
-    command.args(["--no-write-lock-file", "--print-build-logs", "--out-link"]).arg(&link);
-    let status = command.arg(format!(".#{name}")).current_dir(root).status().context("nix")?;
-    ensure!(status.success(), "nix build .#{name} failed");
-    link.canonicalize().with_context(|| link.display().to_string())
+    command.arg("build").args(["--override-input", "nixpkgs"]).arg(offline_set(root, folder)?);
+    command.args(["--no-write-lock-file", "--print-build-logs"]);
+    command.arg(format!(".#{name}")).current_dir(root);
+    Ok(command)
 }
 
 /// A copy of the offline set that tells the commit of the tree, if it is at one: Nix does not say it of a

@@ -1,9 +1,13 @@
 //! `cargo xtask reproduce`: the same commit built by several means must give the same bytes.
 //!
 //! In: a tree without changes, the locked tools. Out: a table of sha256 of every artefact, and an
-//! error when two differ. Means: Nix in its sandbox; the plain scripts in another folder, by another
-//! user, under another umask, time zone, locale and number of processors; Bazel in its own root.
-//! Whatever cannot be run is said to be "not run", never passed.
+//! error when two differ. Means: Nix in its sandbox; Nix again; the plain scripts in another folder,
+//! by another user, under another umask, time zone, locale and number of processors; Bazel in its
+//! own root. Whatever cannot be run is said to be "not run", never passed.
+
+mod by_bazel;
+mod by_hand;
+mod by_nix;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,11 +15,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::cross::{Arch, target_folder};
-use crate::prerequisites::{find, is_root};
-use crate::{nix, ship, tools};
+use crate::prerequisites::find;
+use crate::{ship, tools};
 
 /// Name of an artefact → where it lies.
 type Artefacts = BTreeMap<String, PathBuf>;
@@ -26,29 +30,35 @@ struct Means {
     build: fn(&Job<'_>) -> Result<Artefacts>,
     /// Why it cannot be run here.
     lacks: fn(&Path) -> Option<String>,
+    /// Lanes are built beside each other, as some means use one processor.
+    lane: usize,
 }
 
 /// What is to be built.
 struct Job<'a> {
     root: &'a Path,
+    /// Of this means.
     folder: PathBuf,
     revision: String,
     arches: Vec<Arch>,
+    /// What its builds print.
+    log: PathBuf,
 }
 
-const MEANS: [Means; 3] = [
-    Means { name: "nix", build: by_nix, lacks: nix_lacks },
-    Means { name: "plain", build: by_hand, lacks: hand_lacks },
-    Means { name: "bazel", build: by_bazel, lacks: bazel_lacks },
+const MEANS: [Means; 4] = [
+    Means { name: "nix", build: by_nix::build, lacks: by_nix::lacks, lane: 0 },
+    Means { name: "nix-again", build: by_nix::again, lacks: by_nix::lacks, lane: 0 },
+    Means { name: "plain", build: by_hand::build, lacks: by_hand::lacks, lane: 1 },
+    Means { name: "bazel", build: by_bazel::build, lacks: by_bazel::lacks, lane: 1 },
 ];
-/// Folder of Bazel's root, where it is not `.tools/bazel-root`.
-const BAZEL_ROOT: &str = "DEEPFLOW_BAZEL_ROOT";
-const USAGE: &str = "usage: cargo xtask reproduce [--by nix,plain,bazel] [--arch ARCH]";
-/// A user who owns nothing.
-const NOBODY: &str = "65534";
+const LANES: usize = 2;
+const INDEX: &str = "deepflow-agent.tar";
+/// How much of a failed build's log is shown.
+const SHOWN_LINES: usize = 40;
+const USAGE: &str = "usage: cargo xtask reproduce [--by nix,nix-again,plain,bazel] [--arch ARCH]";
 
-/// Runs the verb.
-pub fn run(root: &Path, words: &[&str]) -> Result<()> {
+/// Runs the verb; gives what was wanted and could not be run, in words.
+pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
     let (mut by, mut arches) = (None, Arch::ALL.to_vec());
     for pair in words.chunks(2) {
         match pair {
@@ -64,49 +74,66 @@ pub fn run(root: &Path, words: &[&str]) -> Result<()> {
     }
     let revision = ship::clean_revision(root)?;
     tools::fetch(root, None)?;
-    let mut seen: Vec<(&str, BTreeMap<String, String>)> = Vec::new();
-    let mut places: Vec<Artefacts> = Vec::new();
+    let (mut jobs, mut not_run) = (Vec::new(), Vec::new());
     for means in &MEANS {
         if by.as_ref().is_some_and(|names| !names.contains(&means.name)) {
             continue;
         }
         if let Some(why) = (means.lacks)(root) {
             println!("{}: not run: {why}", means.name);
+            not_run.push(format!("{}: {why}", means.name));
             continue;
         }
-        let folder = target_folder(root).join("reproduce").join(means.name);
-        fs::create_dir_all(&folder)?;
-        let folder = folder.canonicalize()?;
-        let job = Job { root, folder, revision: revision.clone(), arches: arches.clone() };
-        let begin = Instant::now();
-        let artefacts = (means.build)(&job).with_context(|| means.name)?;
-        println!("{}: built in {} s", means.name, begin.elapsed().as_secs());
-        let digests = artefacts
-            .iter()
-            .map(|(name, path)| Ok((name.clone(), tools::sha256(path)?)))
-            .collect::<Result<_>>()?;
-        seen.push((means.name, digests));
-        places.push(artefacts);
+        jobs.push((means, Job::begin(root, means.name, &revision, &arches)?));
     }
-    compare(&seen, &places)
+    let built = all(&jobs)?;
+    compare(&built)?;
+    Ok(not_run)
 }
 
-/// Prints what was seen; an error when it differs, or when there is nothing to compare.
-fn compare(seen: &[(&str, BTreeMap<String, String>)], places: &[Artefacts]) -> Result<()> {
+/// Builds by every means.
+fn all(jobs: &[(&'static Means, Job<'_>)]) -> Result<Vec<(&'static str, Artefacts)>> {
+    let one = |(means, job): &(&'static Means, Job<'_>)| -> Result<(&'static str, Artefacts)> {
+        println!("{}: begins; its log is {}", means.name, job.log.display());
+        let begin = Instant::now();
+        let artefacts = (means.build)(job).with_context(|| means.name)?;
+        println!("{}: built in {} s", means.name, begin.elapsed().as_secs());
+        Ok((means.name, artefacts))
+    };
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..LANES)
+            .map(|lane| {
+                let wanted = jobs.iter().filter(move |(means, _)| means.lane == lane);
+                scope.spawn(move || wanted.map(one).collect::<Result<Vec<_>>>())
+            })
+            .collect();
+        let mut built = Vec::new();
+        for lane in lanes {
+            built.extend(lane.join().map_err(|_| anyhow!("a build panicked"))??);
+        }
+        Ok(built)
+    })
+}
+
+/// Prints what was built; an error when it differs, or when there is nothing to compare.
+fn compare(built: &[(&str, Artefacts)]) -> Result<()> {
+    let mut first: BTreeMap<&str, (&str, &Path, String)> = BTreeMap::new();
     let mut differing = Vec::new();
-    for (at, (means, digests)) in seen.iter().enumerate() {
-        for (name, digest) in digests {
+    for (means, artefacts) in built {
+        for (name, path) in artefacts {
+            let digest = tools::sha256(path)?;
             println!("{digest}  {name} ({means})");
-            let first = seen.iter().position(|(_, other)| other.contains_key(name)).unwrap_or(at);
-            if seen[first].1[name] != *digest {
-                show_difference(&places[first][name], &places[at][name]);
-                differing.push(format!("{name} ({} and {means})", seen[first].0));
+            let (other, place, seen) =
+                first.entry(name).or_insert_with(|| (means, path, digest.clone()));
+            if *seen != digest {
+                show_difference(place, path);
+                differing.push(format!("{name} ({other} and {means})"));
             }
         }
     }
     ensure!(differing.is_empty(), "not the same: {}", differing.join(", "));
-    ensure!(seen.len() > 1, "{} of the means ran: nothing was compared", seen.len());
-    let names: Vec<&str> = seen.iter().map(|(means, _)| *means).collect();
+    ensure!(built.len() > 1, "{} of the means ran: nothing was compared", built.len());
+    let names: Vec<&str> = built.iter().map(|(means, _)| *means).collect();
     println!("reproduce: the same bytes by {}", names.join(", "));
     Ok(())
 }
@@ -116,28 +143,50 @@ fn show_difference(one: &Path, other: &Path) {
     let output = Command::new(tool).args([one, other]).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let lines = text.unwrap_or_default();
-    lines.lines().take(40).for_each(|line| println!("    {line}"));
+    lines.lines().take(SHOWN_LINES).for_each(|line| println!("    {line}"));
 }
 
-fn nix_lacks(_: &Path) -> Option<String> {
-    find("nix").is_none().then(|| "no nix here: Debian's package is nix-bin".to_owned())
-}
-
-fn by_nix(job: &Job<'_>) -> Result<Artefacts> {
-    let mut artefacts = Artefacts::new();
-    for arch in &job.arches {
-        let agent = nix::build(job.root, &format!("agent-{}", arch.name()), &job.folder)?;
-        artefacts.insert(agent_name(*arch), agent.join("bin/deepflow-agent"));
-        let image = nix::build(job.root, &format!("agent-image-{}", arch.name()), &job.folder)?;
-        artefacts.insert(image_name(*arch), image);
+impl<'a> Job<'a> {
+    fn begin(root: &'a Path, name: &str, revision: &str, arches: &[Arch]) -> Result<Self> {
+        let above = target_folder(root).join("reproduce");
+        let (folder, log) = (above.join(name), above.join(format!("{name}.log")));
+        fs::create_dir_all(&folder)?;
+        fs::write(&log, "")?;
+        let (revision, arches) = (revision.to_owned(), arches.to_vec());
+        Ok(Self { root, folder: folder.canonicalize()?, revision, arches, log })
     }
-    if job.arches.len() == Arch::ALL.len() {
-        artefacts.insert(INDEX.to_owned(), nix::build(job.root, "images", &job.folder)?);
-    }
-    Ok(artefacts)
-}
 
-const INDEX: &str = "deepflow-agent.tar";
+    /// Whether an image of all architectures is made.
+    fn has_index(&self) -> bool {
+        self.arches.len() == Arch::ALL.len()
+    }
+
+    /// A clone at the commit, in a folder with a space in its name.
+    fn clone_into(&self, folder: &Path) -> Result<PathBuf> {
+        let tree = folder.join("a clone");
+        if tree.exists() {
+            fs::remove_dir_all(&tree)?;
+        }
+        self.step(Command::new("git").args(["clone", "--quiet"]).args([self.root, &tree]))?;
+        let checkout = ["checkout", "--quiet", &self.revision];
+        self.step(Command::new("git").args(checkout).current_dir(&tree))?;
+        Ok(tree)
+    }
+
+    /// Runs a command; what it prints goes to the log, whose end is shown if it fails.
+    fn step(&self, command: &mut Command) -> Result<()> {
+        let log = fs::File::options().append(true).open(&self.log).context("log")?;
+        command.stdout(log.try_clone()?).stderr(log);
+        let status = command.status().with_context(|| format!("failed to start {command:?}"))?;
+        if !status.success() {
+            let text = fs::read_to_string(&self.log).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            let end = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+            bail!("{command:?} ended with {status}:\n{end}");
+        }
+        Ok(())
+    }
+}
 
 fn agent_name(arch: Arch) -> String {
     format!("deepflow-agent-{}", arch.name())
@@ -147,124 +196,42 @@ fn image_name(arch: Arch) -> String {
     format!("deepflow-agent-{}.tar", arch.name())
 }
 
-fn hand_lacks(_: &Path) -> Option<String> {
-    (!is_root()).then(|| "needs root, to become another user".to_owned())
-}
-
-/// The scripts themselves on a clone, by nobody, with one processor.
-fn by_hand(job: &Job<'_>) -> Result<Artefacts> {
-    let folder = std::env::temp_dir().join("deepflow-reproduce-by-hand");
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    let tree = folder.join("a clone");
-    finish(Command::new("git").args(["clone", "--quiet"]).args([job.root, &tree]))?;
-    finish(Command::new("git").args(["checkout", "--quiet", &job.revision]).current_dir(&tree))?;
-    finish(Command::new("chown").args(["-R", NOBODY]).arg(&folder))?;
-    let (scratch, out) = (folder.join("between"), folder.join("out"));
-    let step = |script: &str, words: &[String]| -> Result<()> {
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", "0", "setpriv", "--reuid", NOBODY, "--regid", NOBODY]);
-        command.args(["--clear-groups", "sh", "-c", "umask 077; exec sh \"$@\"", "sh"]);
-        command.arg(format!("tools/ship/{script}")).args(words).current_dir(&tree);
-        command.env("TZ", "Asia/Kathmandu").env("LC_ALL", "C.UTF-8").env("HOME", "/nonexistent");
-        let tools = job.root.join(tools::FOLDER);
-        for (name, place) in [("RUST", "rust"), ("ZIG", "zig"), ("CRATES", "crates")] {
-            command.env(name, tools.join(place));
-        }
-        command.env("SCRATCH", &scratch).env("REVISION", &job.revision);
-        command.env("IMAGES", out.join("images"));
-        finish(&mut command)
-    };
-    let word = |path: &Path| path.display().to_string();
-    let program = |arch: Arch, package: &str, name: &str, out: &Path| {
-        step("program.sh", &[arch.triple(), package.to_owned(), name.to_owned(), word(out)])
-    };
-    program(Arch::X86_64, "images", "images", &out)?;
-    let mut artefacts = Artefacts::new();
-    let mut index = Command::new(out.join("images"));
-    index.arg("index").arg("--output").arg(out.join(INDEX));
-    for arch in &job.arches {
-        let place = out.join(arch.name());
-        program(*arch, "agentd", "deepflow-agent", &place)?;
-        let (agent, image) = (place.join("deepflow-agent"), out.join(image_name(*arch)));
-        let input = format!("agent={}", agent.display());
-        step("image.sh", &["agent".to_owned(), arch.name().to_owned(), word(&image), input])?;
-        index.arg(&image);
-        artefacts.insert(agent_name(*arch), agent);
-        artefacts.insert(image_name(*arch), image);
-    }
-    if job.arches.len() == Arch::ALL.len() {
-        finish(&mut index)?;
-        artefacts.insert(INDEX.to_owned(), out.join(INDEX));
-    }
-    Ok(artefacts)
-}
-
-fn bazel_root(root: &Path) -> PathBuf {
-    std::env::var_os(BAZEL_ROOT).map_or_else(|| root.join(".tools/bazel-root"), PathBuf::from)
-}
-
-fn bazel_lacks(root: &Path) -> Option<String> {
-    let place = bazel_root(root);
-    if !place.join("usr/bin/bazel").is_file() {
-        let place = place.display();
-        return Some(format!("no Bazel in {place}: sh tools/bazel/root.sh {place}"));
-    }
-    (!is_root()).then(|| "needs root, to enter Bazel's root".to_owned())
-}
-
-fn by_bazel(job: &Job<'_>) -> Result<Artefacts> {
-    let names: Vec<String> = job
-        .arches
-        .iter()
-        .flat_map(|arch| ["agent", "agent-image"].map(|kind| format!("{kind}-{}", arch.name())))
-        .chain((job.arches.len() == Arch::ALL.len()).then(|| "images".to_owned()))
-        .collect();
-    let mut command = Command::new("sh");
-    command.arg("tools/bazel/in-root.sh").arg(bazel_root(job.root)).current_dir(job.root);
-    command.args(["build", "--config=offline", &format!("--define=REVISION={}", job.revision)]);
-    command.arg(format!("--symlink_prefix={}/", job.folder.display()));
-    finish(command.args(names.iter().map(|name| format!("//:{name}"))))?;
-    // The links that Bazel leaves are true in its own root.
-    let link = job.folder.join("bin");
-    let bin = fs::read_link(&link).with_context(|| link.display().to_string())?;
-    let bin = bazel_root(job.root).join(bin.strip_prefix("/").unwrap_or(&bin));
-    let mut artefacts = Artefacts::new();
-    for arch in &job.arches {
-        artefacts.insert(agent_name(*arch), bin.join(arch.name()).join("deepflow-agent"));
-        let image = bin.join(format!("agent-image-{}.tar", arch.name()));
-        artefacts.insert(image_name(*arch), image);
-    }
-    if job.arches.len() == Arch::ALL.len() {
-        artefacts.insert(INDEX.to_owned(), bin.join(INDEX));
-    }
-    Ok(artefacts)
-}
-
-fn finish(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("failed to start {command:?}"))?;
-    ensure!(status.success(), "{command:?} ended with {status}");
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn digests(text: &str) -> BTreeMap<String, String> {
-        BTreeMap::from([("agent".to_owned(), text.to_owned())])
+    #[test]
+    fn equal_passes_and_different_or_alone_fails() {
+        let site = tempfile::tempdir().expect("a folder");
+        let put = |name: &str, bytes: &str| {
+            let path = site.path().join(name);
+            fs::write(&path, bytes).expect("written");
+            Artefacts::from([("agent".to_owned(), path)])
+        };
+        let (nix, bazel, other) = (put("1", "a"), put("2", "a"), put("3", "b"));
+        assert!(compare(&[("nix", nix.clone()), ("bazel", bazel)]).is_ok());
+        let differ = [("nix", nix.clone()), ("bazel", other)];
+        let told = compare(&differ).expect_err("differs").to_string();
+        assert!(told.contains("agent (nix and bazel)"), "{told}");
+        let told = compare(&[("nix", nix)]).expect_err("alone").to_string();
+        assert!(told.contains("nothing was compared"), "{told}");
     }
 
     #[test]
-    fn equal_passes_and_different_or_alone_fails() {
-        let places = || Artefacts::from([("agent".to_owned(), PathBuf::from("/dev/null"))]);
-        let both = [("nix", digests("a")), ("bazel", digests("a"))];
-        assert!(compare(&both, &[places(), places()]).is_ok());
-        let different = [("nix", digests("a")), ("bazel", digests("b"))];
-        let told = compare(&different, &[places(), places()]).expect_err("differs").to_string();
-        assert!(told.contains("agent (nix and bazel)"), "{told}");
-        assert!(compare(&both[..1], &[places()]).is_err());
+    fn an_unknown_means_is_refused() {
+        let told = run(Path::new("/nonexistent"), &["--by", "nix,make"]).expect_err("refused");
+        assert!(told.to_string().contains("\"make\" is no means"), "{told}");
+    }
+
+    #[test]
+    fn a_failed_step_shows_the_end_of_its_log() {
+        let site = tempfile::tempdir().expect("a folder");
+        let log = site.path().join("log");
+        fs::write(&log, "").expect("written");
+        let folder = site.path().to_owned();
+        let revision = String::new();
+        let job = Job { root: site.path(), folder, revision, arches: Vec::new(), log };
+        let told = job.step(Command::new("sh").args(["-c", "echo it is broken; exit 3"]));
+        assert!(format!("{:#}", told.expect_err("failed")).contains("it is broken"));
     }
 }

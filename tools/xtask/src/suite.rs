@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::prerequisites::{self, Purpose};
-use crate::{run, tidy, vm};
+use crate::{reproduce, run, tidy, vm};
 
 /// How a step ended.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ struct Step {
     run: fn(&Path) -> Result<Outcome>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "prerequisites", run: install },
     Step { name: "format", run: format },
     Step { name: "tidy", run: style },
@@ -41,6 +41,7 @@ const STEPS: [Step; 11] = [
     Step { name: "release", run: release },
     Step { name: "e2e", run: end_to_end },
     Step { name: "browser", run: browser },
+    Step { name: "reproduce", run: reproduced },
 ];
 
 /// Runs every step, or those named.
@@ -218,6 +219,26 @@ fn browser(root: &Path) -> Result<Outcome> {
 /// Boots the kernels that Debian's archive has; others need images by hand, or `make vm`.
 fn kernels(root: &Path) -> Result<Outcome> {
     let missing = vm::run(root, &["--packaged"])?;
+    Ok(match missing.is_empty() {
+        true => Outcome::Passed,
+        false => Outcome::PassedWithout(missing.join(", ")),
+    })
+}
+
+/// Asks for the step that builds what is shipped more than once.
+const REPRODUCE: &str = "DEEPFLOW_REPRODUCE";
+
+/// Builds what is shipped for x86_64 by Nix, again, and by Bazel where its root is: a quarter of an
+/// hour, so it is asked for. `cargo xtask reproduce` does all of it.
+fn reproduced(root: &Path) -> Result<Outcome> {
+    if std::env::var_os(REPRODUCE).is_none_or(|value| value != "1") {
+        println!("reproduce: not run; {REPRODUCE}=1 asks for it");
+        return Ok(Outcome::Skipped(format!("NOT RUN: {REPRODUCE}=1 asks for it")));
+    }
+    if prerequisites::find("nix").is_none() {
+        return skip("no nix here: Debian's package is nix-bin");
+    }
+    let missing = reproduce::run(root, &["--by", "nix,nix-again,bazel", "--arch", "x86_64"])?;
     Ok(match missing.is_empty() {
         true => Outcome::Passed,
         false => Outcome::PassedWithout(missing.join(", ")),

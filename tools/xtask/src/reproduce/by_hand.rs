@@ -1,0 +1,86 @@
+//! The scripts themselves on a clone, by nobody, with one processor.
+//!
+//! In: what is to be built. Out: places in a folder for what is temporary. Never: what an earlier
+//! build left.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Artefacts, INDEX, Job, agent_name, image_name};
+use crate::cross::Arch;
+use crate::prerequisites::is_root;
+use crate::tools;
+
+/// A user who owns nothing.
+const NOBODY: &str = "65534";
+
+pub fn lacks(_: &Path) -> Option<String> {
+    (!is_root()).then(|| "needs root, to become another user".to_owned())
+}
+
+pub fn build(job: &Job<'_>) -> Result<Artefacts> {
+    let folder = std::env::temp_dir().join("deepflow-reproduce-by-hand");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let tree = job.clone_into(&folder)?;
+    job.step(Command::new("chown").args(["-R", NOBODY]).arg(&folder))?;
+    let site = Site { job, between: folder.join("between"), out: folder.join("out"), tree };
+    let builder = site.program(Arch::X86_64, "images", "images", &site.out)?;
+    let mut artefacts = Artefacts::new();
+    let mut index = Command::new(&builder);
+    index.arg("index").arg("--output").arg(site.out.join(INDEX));
+    for arch in &job.arches {
+        let place = site.out.join(arch.name());
+        let agent = site.program(*arch, "agentd", "deepflow-agent", &place)?;
+        let image = site.out.join(image_name(*arch));
+        let input = format!("agent={}", agent.display());
+        site.step("image.sh", &["agent", arch.name(), &word(&image), &input])?;
+        index.arg(&image);
+        artefacts.insert(agent_name(*arch), agent);
+        artefacts.insert(image_name(*arch), image);
+    }
+    if job.has_index() {
+        job.step(&mut index)?;
+        artefacts.insert(INDEX.to_owned(), site.out.join(INDEX));
+    }
+    Ok(artefacts)
+}
+
+/// Where and as whom it is built.
+struct Site<'a> {
+    job: &'a Job<'a>,
+    tree: PathBuf,
+    between: PathBuf,
+    out: PathBuf,
+}
+
+impl Site<'_> {
+    fn program(&self, arch: Arch, package: &str, name: &str, out: &Path) -> Result<PathBuf> {
+        self.step("program.sh", &[&arch.triple(), package, name, &word(out)])?;
+        Ok(out.join(name))
+    }
+
+    fn step(&self, script: &str, words: &[&str]) -> Result<()> {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", "0", "setpriv", "--reuid", NOBODY, "--regid", NOBODY]);
+        command.args(["--clear-groups", "sh", "-c", "umask 077; exec sh \"$@\"", "sh"]);
+        command.arg(format!("tools/ship/{script}")).args(words).current_dir(&self.tree);
+        command.env("TZ", "Asia/Kathmandu").env("LC_ALL", "C.UTF-8").env("HOME", "/nonexistent");
+        let tools = self.job.root.join(tools::FOLDER);
+        for (name, place) in [("RUST", "rust"), ("ZIG", "zig"), ("CRATES", "crates")] {
+            command.env(name, tools.join(place));
+        }
+        command.env("SCRATCH", &self.between).env("REVISION", &self.job.revision);
+        command.env("IMAGES", self.out.join("images"));
+        self.job.step(&mut command)
+    }
+}
+
+fn word(path: &Path) -> String {
+    path.display().to_string()
+}

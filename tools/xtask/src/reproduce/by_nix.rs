@@ -1,0 +1,66 @@
+//! Nix in its sandbox, and Nix again, of another folder and with one processor.
+//!
+//! In: what is to be built. Out: places in the store. Never: a result of the second time that was
+//! there before.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use super::{Artefacts, INDEX, Job, agent_name, image_name};
+use crate::nix;
+use crate::prerequisites::find;
+
+pub fn lacks(_: &Path) -> Option<String> {
+    find("nix").is_none().then(|| "no nix here: Debian's package is nix-bin".to_owned())
+}
+
+pub fn build(job: &Job<'_>) -> Result<Artefacts> {
+    nix::store(job.root)?;
+    packages(job, |name| {
+        let link = job.folder.join(name);
+        job.step(nix::command(job.root, name, &job.folder)?.arg("--out-link").arg(&link))?;
+        Ok(link.canonicalize()?)
+    })
+}
+
+/// Each package a second time, of a clone: Nix holds it to what it was, and keeps it beside if it differs.
+pub fn again(job: &Job<'_>) -> Result<Artefacts> {
+    // There since the first time, or now.
+    build(job)?;
+    let tree = job.clone_into(&job.folder)?;
+    let last = std::thread::available_parallelism()?.get() - 1;
+    packages(job, |name| {
+        let nix = nix::command(&tree, name, &job.folder)?;
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &last.to_string()]).arg(nix.get_program()).args(nix.get_args());
+        command.args(["--rebuild", "--keep-failed", "--no-link"]).current_dir(&tree);
+        command.envs(nix.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command.env("TZ", "America/St_Johns").env("LC_ALL", "C.UTF-8");
+        let built = job.step(&mut command);
+        let first = job.folder.join(name).canonicalize()?;
+        let mut differing = first.clone().into_os_string();
+        differing.push(".check");
+        match built {
+            Ok(()) => Ok(first),
+            // Compared, and shown, with all others.
+            Err(_) if Path::new(&differing).exists() => Ok(differing.into()),
+            Err(error) => Err(error),
+        }
+    })
+}
+
+/// The artefacts in the packages of the flake.
+fn packages(job: &Job<'_>, build: impl Fn(&str) -> Result<PathBuf>) -> Result<Artefacts> {
+    let mut artefacts = Artefacts::new();
+    for arch in &job.arches {
+        let agent = build(&format!("agent-{}", arch.name()))?;
+        artefacts.insert(agent_name(*arch), agent.join("bin/deepflow-agent"));
+        artefacts.insert(image_name(*arch), build(&format!("agent-image-{}", arch.name()))?);
+    }
+    if job.has_index() {
+        artefacts.insert(INDEX.to_owned(), build("images")?);
+    }
+    Ok(artefacts)
+}
