@@ -30,6 +30,8 @@ pub struct Package<'a> {
 /// A private view of the archive below `target/debian`.
 pub struct Archive {
     folder: PathBuf,
+    /// Where packages may lie that somebody brought.
+    by_hand: Option<PathBuf>,
 }
 
 impl Archive {
@@ -37,7 +39,13 @@ impl Archive {
     pub fn open(root: &Path) -> Result<Self> {
         let folder = crate::cross::target_folder(root).join("debian");
         fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-        Ok(Self { folder: folder.canonicalize()? })
+        Ok(Self { folder: folder.canonicalize()?, by_hand: None })
+    }
+
+    /// The same, with a folder in which packages may lie, too.
+    #[must_use]
+    pub fn beside(self, by_hand: Option<PathBuf>) -> Self {
+        Self { by_hand, ..self }
     }
 
     /// The unpacked files of a package, brought if they are not there.
@@ -59,14 +67,36 @@ impl Archive {
         Ok(place)
     }
 
-    /// The file of a package, held to its digest where it is locked.
+    /// The file of a package, held to its digest where it is locked. One that lies in `by_hand` needs
+    /// no archive.
     pub fn file(&self, package: &Package<'_>) -> Result<PathBuf> {
-        let file = self.download(package)?;
+        let here = self.file_by_hand(package).or_else(|| self.file_from_before(package));
+        let file = here.map_or_else(|| self.download(package), Ok)?;
         if let Some((_, wanted)) = package.lock {
             let found = sha256(&file)?;
             ensure!(found == wanted, "{}: sha256 is {found}, locked is {wanted}", file.display());
         }
         Ok(file)
+    }
+
+    /// A locked package as `apt-get download` names it, in the folder for sites without network.
+    fn file_by_hand(&self, package: &Package<'_>) -> Option<PathBuf> {
+        let (version, _) = package.lock?;
+        let version = version.replace(':', "%3a");
+        let name = format!("{}_{version}_{}.deb", package.name, package.arch);
+        let file = self.by_hand.as_ref()?.join(name);
+        file.is_file().then_some(file)
+    }
+
+    /// A locked package that was downloaded before and is still whole.
+    fn file_from_before(&self, package: &Package<'_>) -> Option<PathBuf> {
+        let (_, sha256_locked) = package.lock?;
+        let file = find_package(&self.download_folder(package))?;
+        sha256(&file).is_ok_and(|found| found == sha256_locked).then_some(file)
+    }
+
+    fn download_folder(&self, package: &Package<'_>) -> PathBuf {
+        self.folder.join("download").join(wanted(package).replace([':', '/', '='], "-"))
     }
 
     /// Version and sha256 that the suite has now.
@@ -79,11 +109,8 @@ impl Archive {
 
     fn download(&self, package: &Package<'_>) -> Result<PathBuf> {
         let settings = self.settings()?;
-        let which = match package.lock {
-            Some((version, _)) => format!("{}:{}={version}", package.name, package.arch),
-            None => format!("{}:{}/{}", package.name, package.arch, package.suite),
-        };
-        let folder = self.folder.join("download").join(which.replace([':', '/', '='], "-"));
+        let which = wanted(package);
+        let folder = self.download_folder(package);
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)?;
         let apt = || {
@@ -99,8 +126,7 @@ impl Archive {
                 format!("{which} is not in the archive; for a newer one: cargo xtask kernels lock")
             })?;
         }
-        let mut files = folder.read_dir()?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
-        files.find(|path| path.extension().is_some_and(|end| end == "deb")).context("no file came")
+        find_package(&folder).context("no file came")
     }
 
     /// Writes the private configuration; gives its path.
@@ -127,6 +153,19 @@ impl Archive {
         fs::write(&path, text)?;
         Ok(path)
     }
+}
+
+/// A package in the words of apt-get.
+fn wanted(package: &Package<'_>) -> String {
+    match package.lock {
+        Some((version, _)) => format!("{}:{}={version}", package.name, package.arch),
+        None => format!("{}:{}/{}", package.name, package.arch, package.suite),
+    }
+}
+
+fn find_package(folder: &Path) -> Option<PathBuf> {
+    let mut files = folder.read_dir().ok()?.flatten().map(|entry| entry.path());
+    files.find(|path| path.extension().is_some_and(|end| end == "deb"))
 }
 
 /// The archive that this machine's APT uses for Debian.
@@ -157,4 +196,28 @@ fn run(command: &mut Command) -> Result<()> {
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{command:?}: {}", error.trim());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_brought_by_hand_is_held_to_its_lock() {
+        let folder = std::env::temp_dir().join(format!("deepflow-debian-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let file = folder.join("linux-image-x_6.1-1_amd64.deb");
+        fs::write(&file, "abc").expect("written");
+        let archive = Archive { folder: folder.clone(), by_hand: Some(folder.clone()) };
+        let file_of = |sha256| {
+            let lock = Some(("6.1-1", sha256));
+            archive.file(&Package { name: "linux-image-x", arch: "amd64", suite: "sid", lock })
+        };
+        // FIPS 180-2, B.1.
+        let right = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(file_of(right).expect("the right one"), file);
+        let told = file_of(&right.replace("ba78", "ba79")).expect_err("another digest").to_string();
+        assert!(told.contains("linux-image-x_6.1-1_amd64.deb: sha256 is ba78"), "{told}");
+        fs::remove_dir_all(&folder).expect("removed");
+    }
 }

@@ -37,7 +37,8 @@ const USAGE: &str = "usage: cargo xtask VERB
   nix [PACKAGE…]               the same by Nix, in its sandbox, without network
   reproduce [--by MEANS] [--arch ARCH]
                                build by several means and compare every byte
-  kernels fetch|lock           bring the kernels of kernel-matrix/, or lock what the archive has
+  kernels fetch|lock|verify    bring the kernels of kernel-matrix/, lock what the archive has, or
+                               hold those that are here to their lock
   vm [--kernel ID]… [--packaged] [--write]
                                boot kernels and run the cases in them
   vm --image FILE [--arch ARCH] [--expect tier=T] [--write]

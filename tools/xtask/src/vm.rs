@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::cross::{self, Arch};
 use crate::debian::{Archive, Package};
 use machine::Boot;
-use matrix::{Exception, Kernel};
+use matrix::{Authenticity, Exception, Kernel};
 
 /// Longest boot with all cases, on a busy machine.
 const LIMIT: Duration = Duration::from_secs(480);
@@ -129,25 +129,35 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
     Ok(missing.map(|outcome| outcome.id).collect())
 }
 
-/// `cargo xtask kernels fetch|lock`: brings the images of the matrix, or locks what the archive has
-/// now.
+/// `cargo xtask kernels fetch|lock|verify`: brings the images of the matrix, locks what the archive has
+/// now, or holds what is here to its lock.
 pub fn kernels(root: &Path, words: &[&str]) -> Result<()> {
-    let archive = Archive::open(root)?;
+    let archive = matrix::archive(root)?;
+    let mut wrong = Vec::new();
     for kernel in matrix::read(root)? {
+        let id = &kernel.id;
         match (words, kernel.package()?) {
-            (["fetch"], _) => match kernel.image(&archive)? {
-                Some(image) => println!("{}: {}", kernel.id, image.display()),
-                None => println!("{}: not here: {}", kernel.id, kernel.source),
+            (["fetch"], _) => match kernel.image(&archive) {
+                Ok(Some(image)) => println!("{id}: {}", image.display()),
+                Ok(None) => println!("{id}: missing: {}", kernel.source),
+                Err(error) => wrong.push(format!("{id}: {error:#}")),
             },
             (["lock"], Some(package)) => {
                 let (version, sha256) = archive.lock(&package)?;
-                println!("{}: version = \"{version}\", sha256 = \"{sha256}\"", kernel.id);
-                matrix::lock(root, &kernel.id, &version, &sha256)?;
+                println!("{id}: version = \"{version}\", sha256 = \"{sha256}\"");
+                matrix::lock(root, id, &version, &sha256)?;
             }
             (["lock"], None) => {}
-            _ => bail!("usage: cargo xtask kernels fetch|lock"),
+            (["verify"], _) => match kernel.verify(&archive) {
+                Ok(Authenticity::Digest) => println!("{id}: has the locked sha256"),
+                Ok(Authenticity::ByHand) => println!("{id}: put here by hand: {}", kernel.source),
+                Ok(Authenticity::Missing) => println!("{id}: missing: {}", kernel.source),
+                Err(error) => wrong.push(format!("{error:#}")),
+            },
+            _ => bail!("usage: cargo xtask kernels fetch|lock|verify"),
         }
     }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
 }
 
@@ -187,7 +197,7 @@ fn jobs(root: &Path, options: &Options) -> Result<Vec<Job>> {
     for id in &options.kernels {
         ensure!(known.iter().any(|kernel| kernel.id == *id), "no kernel {id} in {}", matrix::FILE);
     }
-    let archive = Archive::open(root)?;
+    let archive = matrix::archive(root)?;
     let wanted = |kernel: &&Kernel| {
         (options.kernels.is_empty() || options.kernels.contains(&kernel.id))
             && options.arch.is_none_or(|arch| arch.name() == kernel.arch)

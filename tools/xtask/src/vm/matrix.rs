@@ -16,6 +16,11 @@ pub const FILE: &str = "kernel-matrix/kernels.toml";
 /// A folder with images by the id of their row, for kernels that no archive here has.
 pub const FOLDER_VARIABLE: &str = "DEEPFLOW_KERNELS";
 
+/// The archive, with the folder beside it.
+pub fn archive(root: &Path) -> Result<Archive> {
+    Ok(Archive::open(root)?.beside(std::env::var_os(FOLDER_VARIABLE).map(PathBuf::from)))
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -49,6 +54,17 @@ pub struct Kernel {
     pub except: Vec<Exception>,
 }
 
+/// What speaks for an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authenticity {
+    /// Its package has the locked sha256.
+    Digest,
+    /// It was put into the folder: whoever did so has checked it.
+    ByHand,
+    /// There is none.
+    Missing,
+}
+
 /// A case that a kernel makes impossible.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,13 +89,26 @@ impl Kernel {
         Ok(Some(Package { name, arch: self.arch()?.debian(), suite, lock }))
     }
 
+    /// The image that somebody put into the folder.
+    fn image_by_hand(&self) -> Option<PathBuf> {
+        let path = Path::new(&std::env::var_os(FOLDER_VARIABLE)?).join(&self.id);
+        path.is_file().then_some(path)
+    }
+
+    /// How the image is known to be the right one; an error where it is not the one that is locked.
+    pub fn verify(&self, archive: &Archive) -> Result<Authenticity> {
+        if self.image_by_hand().is_some() {
+            return Ok(Authenticity::ByHand);
+        }
+        let Some(package) = self.package()? else { return Ok(Authenticity::Missing) };
+        ensure!(package.lock.is_some(), "{}: not locked: cargo xtask kernels lock", self.id);
+        archive.file(&package).map(|_| Authenticity::Digest).context(self.id.clone())
+    }
+
     /// The image, `None` if it cannot be had here.
     pub fn image(&self, archive: &Archive) -> Result<Option<PathBuf>> {
-        if let Some(folder) = std::env::var_os(FOLDER_VARIABLE) {
-            let path = Path::new(&folder).join(&self.id);
-            if path.is_file() {
-                return Ok(Some(path));
-            }
+        if let Some(path) = self.image_by_hand() {
+            return Ok(Some(path));
         }
         let Some(package) = self.package()? else { return Ok(None) };
         ensure!(package.lock.is_some(), "{}: not locked", self.id);
