@@ -15,6 +15,8 @@ SCRATCH=$(cd "$SCRATCH" && pwd -P)
 RUST=$(cd "$RUST" && pwd -P) ZIG=$(cd "$ZIG" && pwd -P) CRATES=$(cd "$CRATES" && pwd -P)
 host_tools=$RUST/lib/rustlib/x86_64-unknown-linux-gnu/bin
 arch=${triple%%-*}
+key=$(printf %s "$triple" | tr - _)
+upper=$(printf %s "$key" | tr '[:lower:]' '[:upper:]')
 
 # clang with its own headers only; the archiver; what strips debug information from BPF objects.
 tool() {
@@ -45,8 +47,8 @@ fi
 export DEEPFLOW_CLANG="$SCRATCH/bin/clang" DEEPFLOW_LLVM_STRIP="$SCRATCH/bin/strip-debug"
 
 # Environment that could change a build is not taken over. umask: folders of cargo only.
-unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS RUSTC_WRAPPER RUSTC RUSTDOC \
-  CFLAGS CC AR RUSTC_BOOTSTRAP RUSTUP_TOOLCHAIN CARGO_BUILD_TARGET DEEPFLOW_BPF_DIR
+unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS "CARGO_TARGET_${upper}_RUSTFLAGS" \
+  RUSTC_WRAPPER RUSTC RUSTDOC CFLAGS CC AR RUSTC_BOOTSTRAP RUSTUP_TOOLCHAIN CARGO_BUILD_TARGET DEEPFLOW_BPF_DIR
 # What `cargo xtask` says of xtask itself: build scripts (ring's) would take it for a change.
 for name in $(env | sed -n 's/^\(CARGO_\(PKG\|MANIFEST\)_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 umask 022
@@ -54,8 +56,6 @@ export LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH=0 PATH="$RUST/bin:$PATH"
 export CARGO_HOME="$SCRATCH/home" CARGO_TARGET_DIR="$SCRATCH/target" CARGO_INCREMENTAL=0
 export DEEPFLOW_REVISION="$REVISION"
 
-key=$(printf %s "$triple" | tr - _)
-upper=$(printf %s "$key" | tr '[:lower:]' '[:upper:]')
 headers=$ZIG/lib/libc/include
 map="-ffile-prefix-map=$CRATES=/crates -ffile-prefix-map=$SCRATCH=/scratch -ffile-prefix-map=$ZIG=/zig"
 flags="--target=$arch-linux-musl -nostdlibinc -isystem $headers/$arch-linux-musl"
@@ -66,14 +66,15 @@ flags="$flags -isystem $headers/any-linux-any -g0 $map"
 export "CC_$key=$SCRATCH/bin/clang" "AR_$key=$SCRATCH/bin/ar" "CFLAGS_$key=$flags"
 export "CARGO_TARGET_${upper}_LINKER=$linker"
 # Of several that fit rustc takes the last: tools may lie inside of the source.
-remap="--remap-path-prefix=$source=/src --remap-path-prefix=$RUST=/rust"
-remap="$remap --remap-path-prefix=$SCRATCH=/scratch --remap-path-prefix=$CRATES=/crates"
-export "CARGO_TARGET_${upper}_RUSTFLAGS=$remap"
+# As a setting, since the variable for it splits at spaces.
+remap="\"--remap-path-prefix=$source=/src\", \"--remap-path-prefix=$RUST=/rust\""
+remap="$remap, \"--remap-path-prefix=$SCRATCH=/scratch\", \"--remap-path-prefix=$CRATES=/crates\""
 
 # A verb of cargo on the locked crates, without network.
 locked_cargo() {
   verb=$1
   shift
   cargo "$verb" --locked --offline --config 'source.crates-io.replace-with="crates"' \
-    --config "source.crates.directory=\"$CRATES\"" "$@" >&2
+    --config "source.crates.directory=\"$CRATES\"" \
+    --config "target.$triple.rustflags=[$remap]" "$@" >&2
 }
