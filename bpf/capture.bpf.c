@@ -132,9 +132,9 @@ int raw_end(void *ctx)
 #define TAILS_OF_TRACEPOINTS NULL
 #else
 /*
- * tails: enum tail -> the program. Filled by the loader; read by the kernel. 8 bytes.
+ * tails: enum tail -> the program. Filled by the loader; read by the kernel. 16 bytes.
  */
-MAP(tails, BPF_MAP_TYPE_PROG_ARRAY, 1, u32, u32);
+MAP(tails, BPF_MAP_TYPE_PROG_ARRAY, TAILS, u32, u32);
 #define TAILS_OF_TRACEPOINTS (&tails)
 
 /* Goes on with what an exit began. */
@@ -145,6 +145,16 @@ int capture_tail(void *ctx)
 				 TAILS_OF_TRACEPOINTS, 0 };
 
 	return on_capture(&caller);
+}
+
+/* Tells a call on a file. */
+SEC("tracepoint/file_tail")
+int file_tail(void *ctx)
+{
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx,
+				 TAILS_OF_TRACEPOINTS, 0 };
+
+	return on_file_tail(&caller);
 }
 #endif
 
@@ -205,9 +215,9 @@ static __always_inline int exit_call(enum df_hook hook, struct exit_ctx *ctx)
 
 #if !HAVE_BTF
 /*
- * tails_function: as `tails`, for programs at functions: the kernel wants one type. 8 bytes.
+ * tails_function: as `tails`, for programs at functions: the kernel wants one type. 16 bytes.
  */
-MAP(tails_function, BPF_MAP_TYPE_PROG_ARRAY, 1, u32, u32);
+MAP(tails_function, BPF_MAP_TYPE_PROG_ARRAY, TAILS, u32, u32);
 
 SEC("kprobe/capture_tail")
 int function_tail(void *ctx)
@@ -215,6 +225,14 @@ int function_tail(void *ctx)
 	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function, 0 };
 
 	return on_capture(&caller);
+}
+
+SEC("kprobe/file_tail")
+int function_file(void *ctx)
+{
+	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function, 0 };
+
+	return on_file_tail(&caller);
 }
 
 /* Entry of the function of a system call. */
@@ -323,6 +341,14 @@ CALL(recvmmsg, DF_HOOK_RECVMMSG)
 CALL(connect, DF_HOOK_CONNECT)
 CALL(accept, DF_HOOK_ACCEPT)
 CALL(accept4, DF_HOOK_ACCEPT4)
+CALL(pread64, DF_HOOK_PREAD64)
+CALL(pwrite64, DF_HOOK_PWRITE64)
+CALL(preadv, DF_HOOK_PREADV)
+CALL(pwritev, DF_HOOK_PWRITEV)
+CALL(preadv2, DF_HOOK_PREADV2)
+CALL(pwritev2, DF_HOOK_PWRITEV2)
+CALL(sendfile64, DF_HOOK_SENDFILE64)
+CALL(splice, DF_HOOK_SPLICE)
 
 ENTER_FUNCTION(close, DF_HOOK_CLOSE)
 

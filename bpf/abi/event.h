@@ -10,13 +10,14 @@
 
 #include "limits.h"
 
-#define DF_ABI_VERSION 2
+#define DF_ABI_VERSION 3
 
 typedef unsigned char df_u8;
 typedef unsigned short df_u16;
 typedef unsigned int df_u32;
 typedef int df_s32;
 typedef unsigned long long df_u64;
+typedef long long df_s64;
 
 enum df_event_kind {
 	DF_EVENT_DATA = 1,    /* struct df_data, then payload_bytes bytes */
@@ -26,6 +27,7 @@ enum df_event_kind {
 	DF_EVENT_EXEC = 5,    /* struct df_exec, then path_bytes bytes */
 	DF_EVENT_EXIT = 6,    /* struct df_process */
 	DF_EVENT_FORK = 7,    /* struct df_process */
+	DF_EVENT_FILE = 8,    /* struct df_file, then path_bytes bytes */
 };
 
 /* Where a record was made. Ids are never reused. */
@@ -49,6 +51,14 @@ enum df_hook {
 	DF_HOOK_FORK = 17,
 	DF_HOOK_TLS_READ = 18,  /* plaintext that a TLS library gave to the process */
 	DF_HOOK_TLS_WRITE = 19, /* plaintext that the process gave to a TLS library */
+	DF_HOOK_PREAD64 = 20,
+	DF_HOOK_PWRITE64 = 21,
+	DF_HOOK_PREADV = 22,
+	DF_HOOK_PWRITEV = 23,
+	DF_HOOK_PREADV2 = 24,
+	DF_HOOK_PWRITEV2 = 25,
+	DF_HOOK_SENDFILE64 = 26, /* from a file to a socket: no payload is seen */
+	DF_HOOK_SPLICE = 27,     /* between a socket and a pipe: no payload is seen */
 };
 
 enum df_direction {
@@ -68,15 +78,22 @@ enum df_flag {
 	DF_FLAG_UNREADABLE = 2,  /* the payload ends early: user memory could not be read */
 	DF_FLAG_SEQ_UNSURE = 4,  /* threads raced on the socket: tcp_seq may be another's */
 	DF_FLAG_NO_SEQ = 8,      /* tcp_seq has no meaning (UDP, MPTCP) */
-	DF_FLAG_NO_COPY = 16,    /* MSG_TRUNC on TCP: the bytes went nowhere, none to copy */
+	DF_FLAG_NO_COPY = 16,    /* the bytes were in no memory of the process: MSG_TRUNC, sendfile */
 	DF_FLAG_NO_CGROUP = 32,  /* EXEC: this tier cannot tell the cgroup */
+};
+
+/* The same of a record of a file. */
+enum df_file_flag {
+	DF_FILE_PATH_CUT = 1, /* the path goes on above its last part */
+	DF_FILE_NO_MOUNT = 2, /* the path ends at the root of its file system */
+	DF_FILE_VIRTUAL = 4,  /* what the kernel shows of itself, or in memory */
 };
 
 struct df_event {
 	df_u8 kind;    /* enum df_event_kind */
 	df_u8 version; /* DF_ABI_VERSION */
 	df_u8 hook;    /* enum df_hook */
-	df_u8 flags;   /* enum df_flag */
+	df_u8 flags;   /* enum df_flag; FILE: enum df_file_flag */
 	df_u32 tgid;   /* process, in the first pid namespace */
 	df_u32 tid;    /* thread, in the first pid namespace */
 	df_s32 fd;     /* -1: none */
@@ -132,9 +149,30 @@ struct df_exec {
 	char cgroup[DF_CGROUP_BYTES]; /* name with room for a container's id; empty: none */
 };
 
+/*
+ * A call on a regular file that took long. The path follows from its end upwards: the name of the file,
+ * of its folder and so on, each with its final 0, to the root of the mount namespace.
+ */
+struct df_file {
+	struct df_event event; /* mono_ns: the call's exit */
+	df_u64 trace_id;       /* of the request that the thread works on; 0: none */
+	df_u64 coroutine_id;   /* 0: not known */
+	df_u64 duration_ns;
+	df_u64 offset_bytes;   /* where in the file the call began */
+	df_u64 asked_bytes;    /* 0: a vector, which is not added up */
+	df_s64 result;         /* bytes moved, or -errno */
+	df_u64 inode;          /* its number in the file system */
+	df_u32 device;         /* of the file system: major << 20 | minor */
+	df_u32 magic;          /* of the file system, as statfs(2) has it */
+	df_u32 path_bytes;     /* that follow this struct */
+	df_u32 mount_bytes;    /* of them, those below the file's mount point */
+	char source[DF_MOUNT_SOURCE_BYTES]; /* what is mounted, with a final 0; empty: not known */
+};
+
 _Static_assert(sizeof(struct df_event) == 40, "df_event");
 _Static_assert(sizeof(struct df_tuple) == 40, "df_tuple");
 _Static_assert(sizeof(struct df_data) == 128, "df_data");
 _Static_assert(sizeof(struct df_socket) == 96, "df_socket");
 _Static_assert(sizeof(struct df_process) == 56, "df_process");
 _Static_assert(sizeof(struct df_exec) == 152, "df_exec");
+_Static_assert(sizeof(struct df_file) == 176, "df_file");

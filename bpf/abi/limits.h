@@ -7,6 +7,11 @@
 #define DF_CGROUP_BYTES 96 /* cri-containerd-<64 digits>.scope and the like, with the final 0 */
 #define DF_PATH_BYTES 256 /* a longer executable path is cut, the end is lost */
 
+#define DF_MOUNT_SOURCE_BYTES 64 /* a longer name of what is mounted is cut, the end is lost */
+/* Bytes of a file's path, its parts with a final 0 each. Of a longer one the upper parts are lost. */
+#define DF_FILE_PATH_BYTES 768
+#define DF_NAME_BYTES 256 /* NAME_MAX of the kernel, with the final 0 */
+
 /* Payload bytes in one ring record. A longer system call makes several records in order. */
 #define DF_CHUNK_BYTES 16384
 /* Most payload bytes of one system call (or of one message of sendmmsg/recvmmsg); the loader

@@ -9,6 +9,13 @@
 
 #include "kernel.bpf.h"
 
+/* Programs that another may end in, by index of `tails`; tiers without loops. */
+enum tail {
+	TAIL_CAPTURE = 0,
+	TAIL_FILE = 1,
+	TAILS = 2,
+};
+
 struct caller {
 	u64 pid_tgid; /* process in the high half, thread in the low half */
 	void **files; /* open files by descriptor; only for finding sockets */

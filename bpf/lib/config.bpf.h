@@ -7,6 +7,13 @@
 /* Numbers of system calls that may be hooked: below this. */
 #define HOOK_NUMBERS 512
 
+/* Which calls on files are told (inputs.ebpf.file.io_event.collect_mode). */
+enum file_mode {
+	FILES_NOT = 0,
+	FILES_OF_REQUESTS = 1, /* of threads that work on a request */
+	FILES_ALL = 2,
+};
+
 #if HAVE_GLOBAL_DATA
 const volatile u32 self_tgid = 0;          /* the agent: never traced; 0: traced as others */
 const volatile u32 payload_bytes_max = 65536; /* copied of one call or message */
@@ -16,6 +23,10 @@ const volatile u32 ports_denied_on = 0;    /* 1: ports in the denied bitmap are 
 const volatile u64 id_base = 1;            /* first socket or trace id of this run */
 const volatile u32 id_stride = 1;          /* possible CPUs: ids of CPU n are base + n + k*stride */
 const volatile u32 wakeup_bytes = 1048576; /* data in the ring from which the reader is woken */
+
+const volatile u32 file_mode = 0;          /* enum file_mode */
+const volatile u32 file_min_ns = 1000000;  /* calls on files that took less are not told */
+const volatile u32 file_virtual = 0;       /* 1: files of virtual file systems, too */
 
 const volatile u32 have_cast = 0; /* 1: bpf_rdonly_cast is there, see kernel.bpf.h */
 const volatile u32 have_preempt = 0; /* 1: programs keep the CPU to themselves, see there */
@@ -36,6 +47,9 @@ struct settings {
 	u32 id_base_low;  /* 31 bits */
 	u32 id_base_high; /* the bits above */
 	u32 id_stride;
+	u32 file_mode;
+	u32 file_min_ns;
+	u32 file_virtual;
 	u32 mode_native; /* bit 4 of the processor's mode in a 64-bit program */
 	u32 args_in_memory; /* 1: functions of system calls take the user's registers (4.17) */
 } __attribute__((preserve_access_index));
@@ -48,6 +62,9 @@ struct settings {
 #define ports_denied_on SETTING(ports_denied_on)
 #define id_base ((u64)SETTING(id_base_high) << 31 | SETTING(id_base_low))
 #define id_stride SETTING(id_stride)
+#define file_mode SETTING(file_mode)
+#define file_min_ns SETTING(file_min_ns)
+#define file_virtual SETTING(file_virtual)
 #define mode_native SETTING(mode_native)
 #define args_in_memory SETTING(args_in_memory)
 #define have_cast 0

@@ -139,8 +139,41 @@ struct pt_regs___arm64 {
 	s32 syscallno;
 };
 
+struct qstr {
+	const char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct super_block {
+	u32 s_dev;
+	unsigned long s_magic;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+	const char *mnt_devname;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
 struct file {
 	void *private_data;
+	struct inode___file *f_inode;
+	struct path f_path;
+	s64 f_pos;
 };
 
 /* Up to 6.12: 1 for one reference. */
@@ -156,6 +189,13 @@ struct file___ref {
 struct inode {
 	unsigned short i_mode;
 	unsigned long i_ino;
+};
+
+/* The same behind a file; without BTF `inode` is where its number is. */
+struct inode___file {
+	unsigned short i_mode;
+	unsigned long i_ino;
+	struct super_block *i_sb;
 };
 
 struct socket {
@@ -270,6 +310,7 @@ struct raw_exit_ctx {
 #define TCP_LISTEN 10
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
+#define S_IFREG 0100000
 #define MSG_OOB 0x1
 #define MSG_PEEK 0x2
 #define MSG_TRUNC 0x20

@@ -9,9 +9,12 @@
 #include "filters.bpf.h"
 #include "goroutines.bpf.h"
 
+/* In `hook` of a call on a file, of which buf is the struct file, name the place, flags the fd. */
+#define CALL_ON_FILE 0x80
+
 /* A system call between its entry and its exit. */
 struct call {
-	u64 mono_ns;  /* sends and connect: entry; else 0 */
+	u64 mono_ns;  /* sends, connect, calls on files: entry; else 0 */
 	u64 sk;       /* struct sock */
 	u64 inode;    /* number of the socket's inode: tells reused sock addresses apart */
 	u64 file;     /* struct file, struct socket: to find the same socket sooner next time */
@@ -22,10 +25,10 @@ struct call {
 	u32 tcp_seq;  /* write_seq or copied_seq at entry */
 	u32 flags;    /* MSG_* of the call */
 	s32 fd;
-	u8 hook;      /* enum df_hook, 0: no call under way */
+	u8 hook;      /* enum df_hook, and CALL_ON_FILE; 0: no call under way */
 	u8 tcp_state; /* at entry */
 	u8 stream;    /* SOCK_STREAM */
-	u8 pad;
+	u8 direction; /* enum df_direction */
 };
 
 /* What is known of a thread that has used a socket. */

@@ -4,6 +4,17 @@
 #include "../abi/event.h"
 #include "../lib/bpf.bpf.h"
 
+/* How far the path of a file is read. */
+struct path_walk {
+	u64 dentry; /* the next name */
+	u64 mount;  /* that it is in, 0: not known */
+	u64 root;   /* dentry at which that begins */
+	u32 bytes;  /* of the names so far */
+	u32 mount_bytes;    /* of those below the first mount point */
+	u32 is_above_mount; /* 1: that has been passed */
+	u32 steps;
+};
+
 /*
  * A record under construction and the place reached in the user's buffers. The state lives in a
  * map and not in registers so that the verifier sees one iteration of the copy loop like another.
@@ -23,6 +34,13 @@ struct work {
 	u32 told_bytes;    /* tiers without loops: length of the message told last */
 	u32 pad;
 	u32 under_way;     /* tiers without loops: 1: a message is being copied */
+	/* A call on a file that took long: */
+	struct path_walk walk;
+	u64 ended_ns;
+	s64 result;
+	u64 g;             /* see struct caller */
+	u32 file_hook;
+	u32 is_file_begun; /* tiers without loops: 1: the path is being read */
 	struct df_data data; /* directly before the payload: they leave as one record */
 	u8 payload[2 * DF_CHUNK_BYTES]; /* filled to DF_CHUNK_BYTES; the rest is for the verifier */
 };

@@ -159,11 +159,6 @@ static __always_inline void capture(struct caller *caller __attribute__((unused)
 	capture_all();
 }
 #else
-/* Programs that another may end in, by index of `tails`. */
-enum tail {
-	TAIL_CAPTURE = 0,
-};
-
 /* Steps of one program; the kernel allows 32 programs after the first. */
 #define TAIL_STEPS 12
 

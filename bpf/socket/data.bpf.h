@@ -3,6 +3,7 @@
 #pragma once
 
 #include "../abi/event.h"
+#include "../file/call.bpf.h"
 #include "../lib/goroutine.bpf.h"
 #include "call.bpf.h"
 #include "capture.bpf.h"
@@ -15,12 +16,13 @@ struct data_args {
 	u64 len;
 	u64 name; /* sockaddr, 0: none */
 	u32 flags;
+	enum df_direction direction;
 };
 
 #define BIT(n) (1U << (n))
 #define EGRESS_HOOKS                                                                       \
 	(BIT(DF_HOOK_WRITE) | BIT(DF_HOOK_WRITEV) | BIT(DF_HOOK_SENDTO) | BIT(DF_HOOK_SENDMSG) | \
-	 BIT(DF_HOOK_SENDMMSG))
+	 BIT(DF_HOOK_SENDMMSG) | BIT(DF_HOOK_SENDFILE64) | BIT(DF_HOOK_SPLICE))
 
 static __always_inline enum df_direction direction_of(enum df_hook hook)
 {
@@ -40,6 +42,12 @@ static __always_inline bool takes_message(enum df_hook hook)
 static __always_inline bool takes_messages(enum df_hook hook)
 {
 	return hook == DF_HOOK_SENDMMSG || hook == DF_HOOK_RECVMMSG;
+}
+
+/* Whether what a call moves is never in memory of the process. */
+static __always_inline bool moves_unseen(enum df_hook hook)
+{
+	return hook == DF_HOOK_SENDFILE64 || hook == DF_HOOK_SPLICE;
 }
 
 /* Reads the next sequence number to be sent or to be read by the process. */
@@ -62,15 +70,18 @@ static __always_inline u32 read_seq(u64 sk, enum df_direction direction)
 static __always_inline int on_data_enter(struct caller *caller, enum df_hook hook,
 					 const struct data_args *args)
 {
-	enum df_direction direction = direction_of(hook);
+	enum df_direction direction = args->direction;
 	struct thread *thread = thread_before(caller);
 	struct sock_ref ref = {};
 	struct call *call;
 
 	if (args->flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE))
 		return 0;
-	if (!sock_of_fd(caller, args->fd, thread, &ref))
-		return 0;
+	if (!sock_of_fd(caller, args->fd, thread, &ref)) {
+		struct file_args file = { args->fd, takes_vector(hook) ? 0 : args->len, -1 };
+
+		return on_file_enter(caller, hook, &file, thread);
+	}
 	thread = thread_entering(caller, thread);
 	if (!thread)
 		return 0;
@@ -83,6 +94,7 @@ static __always_inline int on_data_enter(struct caller *caller, enum df_hook hoo
 	call->name = args->name;
 	call->flags = args->flags;
 	call->fd = args->fd;
+	call->direction = direction;
 	call->hook = hook;
 	return 0;
 }
@@ -313,8 +325,9 @@ static __always_inline int on_capture(struct caller *caller)
 static __always_inline int on_data_exit(struct caller *caller, struct thread *thread,
 					enum df_hook hook, s64 ret)
 {
-	enum df_direction direction = direction_of(hook);
 	struct call *call = &thread->call;
+	enum df_direction direction = hook == DF_HOOK_SPLICE ? call->direction :
+							       direction_of(hook);
 	u64 name = call->name;
 	struct socket_entry *entry;
 	struct df_data *data;
@@ -347,6 +360,8 @@ static __always_inline int on_data_exit(struct caller *caller, struct thread *th
 	else if (!takes_messages(hook))
 		fill_seq(data, entry, call, direction, ret);
 	if (direction == DF_INGRESS && call->stream && call->flags & MSG_TRUNC)
+		data->event.flags |= DF_FLAG_NO_COPY;
+	if (moves_unseen(hook))
 		data->event.flags |= DF_FLAG_NO_COPY;
 	if (direction == DF_EGRESS && call->stream && call->flags & MSG_FASTOPEN)
 		entry->tuple.role = DF_ROLE_CONNECT;

@@ -13,8 +13,9 @@ use serde_json::Value;
 const AGENT: &str = "/deepflow-agent";
 /// Its configuration: what differs from the defaults.
 const CONFIG: &str = "/tmp/agent.yaml";
-const TLS_ON: &str =
-    "inputs:\n  ebpf:\n    socket:\n      uprobe:\n        tls:\n          enabled: true\n";
+/// Plaintext of TLS; every call on a file within a request, also in memory, where this root is.
+const SETTINGS: &str = "inputs: {ebpf: {socket: {uprobe: {tls: {enabled: true}}}, file: {io_event: \
+    {minimal_duration: 0ns, enable_virtual_file_collect: true}}}}\n";
 /// From start to the last hook, on a slow emulated machine.
 const START: Duration = Duration::from_secs(120);
 const END: Duration = Duration::from_secs(15);
@@ -34,6 +35,15 @@ pub fn check_by(before: &[&str]) -> Result<String> {
     Ok(report.to_string())
 }
 
+/// What an agent wrote.
+#[derive(Debug, Default)]
+pub struct Rows {
+    /// Of the request log.
+    pub requests: Vec<Value>,
+    /// Of calls on files.
+    pub files: Vec<Value>,
+}
+
 /// A running agent that writes rows into a folder.
 pub struct Agent {
     child: Child,
@@ -44,7 +54,7 @@ impl Agent {
     /// Starts it and waits until it watches system calls.
     pub fn start(folder: &Path) -> Result<Self> {
         std::fs::create_dir_all(folder)?;
-        std::fs::write(CONFIG, TLS_ON)?;
+        std::fs::write(CONFIG, SETTINGS)?;
         let log = folder.join("agent.err");
         let child = Command::new(AGENT)
             .args(["standalone", "--config", CONFIG, "--folder"])
@@ -70,8 +80,8 @@ impl Agent {
         }
     }
 
-    /// Ends it as a user would, and gives the request rows it wrote.
-    pub fn finish(mut self) -> Result<Vec<Value>> {
+    /// Ends it as a user would, and gives the rows of requests and of calls on files that it wrote.
+    pub fn finish(mut self) -> Result<Rows> {
         let pid = self.child.id().to_string();
         Command::new("/bin/busybox").args(["kill", "-INT", &pid]).status().context("kill")?;
         let begin = Instant::now();
@@ -82,7 +92,11 @@ impl Agent {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        let text = std::fs::read_to_string(self.folder.join("l7_flow_log.log"))?;
+        Ok(Rows { requests: self.rows("l7_flow_log.log")?, files: self.rows("file_event.log")? })
+    }
+
+    fn rows(&self, file: &str) -> Result<Vec<Value>> {
+        let text = std::fs::read_to_string(self.folder.join(file))?;
         text.lines().map(|line| serde_json::from_str(line).context("a row is no JSON")).collect()
     }
 

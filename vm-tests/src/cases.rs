@@ -10,8 +10,9 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Rows};
 use crate::conversations::{BIG_BYTES, MANY};
+use crate::files;
 use crate::refusals;
 use crate::roles::Calls;
 use crate::rows::{Ends, Expected, compare};
@@ -58,7 +59,7 @@ pub fn run_all(is_oldest: bool) -> Result<()> {
     for case in &cases {
         say(case.name, judge(&rows, case));
     }
-    println!("VM rows {}", rows.len());
+    println!("VM rows {}", rows.requests.len());
     for line in Agent::log(Path::new(FOLDER)).lines().filter(|line| line.contains("lost since")) {
         println!("VM log {line}");
     }
@@ -93,9 +94,13 @@ fn say(name: &str, verdict: Result<()>) {
     }
 }
 
-fn judge(rows: &[Value], case: &Triggered) -> Result<()> {
+fn judge(rows: &Rows, case: &Triggered) -> Result<()> {
     match &case.outcome {
-        Ok(ends) => compare(rows, ends, &case.expected),
+        Ok(ends) if case.name == files::NAME => {
+            compare(&rows.requests, ends, &case.expected)?;
+            files::compare(rows, ends)
+        }
+        Ok(ends) => compare(&rows.requests, ends, &case.expected),
         Err(error) => bail!("{error:#}"),
     }
 }
@@ -110,6 +115,8 @@ fn trigger() -> Vec<Triggered> {
         tcp("http-pipelined", "http-pipelined", pipelined_rows(), Calls::Socket, "127.0.0.1", 9005),
         tcp("http-big", "http-big", big_rows(), Calls::Socket, "127.0.0.1", 9006),
         tcp("http-big-vector", "http-big", big_rows(), Calls::Vector, "127.0.0.1", 9007),
+        tcp("http-sendfile", "http-sendfile", sent_rows(), Calls::Unseen, "127.0.0.1", 9011),
+        from_file(),
         tcp("http-many", "http-many", many_rows(), Calls::Socket, "127.0.0.1", 9008),
         tcp("redis", "redis", redis_rows(), Calls::File, "127.0.0.1", 9009),
         tcp("mysql", "mysql", mysql_rows(), Calls::Socket, "127.0.0.1", 9010),
@@ -251,6 +258,17 @@ fn threads() -> Triggered {
     Triggered { name: "thread", outcome, expected: http_rows() }
 }
 
+/// Each response is written to a file and read from it before it is sent.
+fn from_file() -> Triggered {
+    let (client, server, at) = ("file-cli", files::SERVER, "127.0.0.1:9012");
+    let words = ["serve-from-file", "http", at, files::FOLDER];
+    let outcome = Actor::start(server, &words).and_then(|actor| {
+        let words = ["ask", "http", at, Calls::Socket.word()];
+        meet(actor, (client, server), &words, ("127.0.0.1", 9012))
+    });
+    Triggered { name: files::NAME, outcome, expected: http_rows() }
+}
+
 /// A connection is handed to another program, as inetd does.
 fn inherited() -> Triggered {
     let (client, server, at) = ("inetd-cli", "inetd-child", "127.0.0.1:9021");
@@ -377,6 +395,10 @@ fn big_rows() -> Vec<Expected> {
     let mut row = http_row("/big", 200);
     row.columns.push(("response_length", json!(BIG_BYTES)));
     vec![row]
+}
+
+fn sent_rows() -> Vec<Expected> {
+    vec![big_rows().remove(0), http_row("/after", 404)]
 }
 
 fn many_rows() -> Vec<Expected> {

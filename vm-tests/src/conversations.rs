@@ -35,6 +35,9 @@ pub fn find(name: &str) -> Result<Vec<Exchange>> {
             }]
         }
         "http-big" => vec![http("/big", 200, &"x".repeat(BIG_BYTES))],
+        "http-sendfile" => {
+            vec![http("/big", 200, &"x".repeat(BIG_BYTES)), http("/after", 404, "not here")]
+        }
         "http-many" => (0..MANY).map(|n| http(&format!("/many/{n}"), 200, "many")).collect(),
         "redis" => vec![
             exchange(b"*3\r\n$3\r\nSET\r\n$5\r\ncolor\r\n$4\r\nblue\r\n", b"+OK\r\n"),

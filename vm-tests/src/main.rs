@@ -9,6 +9,7 @@ mod agent;
 mod cases;
 mod conversations;
 mod entropy;
+mod files;
 mod refusals;
 mod roles;
 mod rows;

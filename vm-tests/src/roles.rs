@@ -3,11 +3,13 @@
 //! In: words of the command line. Out: the conversation, byte by byte, on loopback; a client prints
 //! its port, a server that it listens. Never: a word that is not in the conversation.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub enum Calls {
     File,
     /// `writev`, `readv`.
     Vector,
+    /// `write` and `sendfile`, `read`: a body is never in memory of the process.
+    Unseen,
 }
 
 impl Calls {
@@ -36,11 +40,12 @@ impl Calls {
             Self::Socket => "socket",
             Self::File => "file",
             Self::Vector => "vector",
+            Self::Unseen => "unseen",
         }
     }
 
     fn of(word: &str) -> Result<Self> {
-        [Self::Socket, Self::File, Self::Vector]
+        [Self::Socket, Self::File, Self::Vector, Self::Unseen]
             .into_iter()
             .find(|calls| calls.word() == word)
             .with_context(|| format!("calls {word}"))
@@ -57,6 +62,9 @@ pub fn play(words: &[String]) -> Result<()> {
             let thread = std::thread::Builder::new().name("pool-worker-1".to_owned());
             let body = move || serve(&conversation, &address, Calls::Socket);
             thread.spawn(body)?.join().ok().context("the thread panicked")?
+        }
+        ["serve-from-file", conversation, address, folder] => {
+            serve_from_file(conversation, address, Path::new(folder))
         }
         ["serve-child", conversation, address, child] => hand_over(conversation, address, child),
         ["inherited", conversation] => {
@@ -92,10 +100,13 @@ impl Stream {
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.calls == Calls::Unseen {
+            return self.send_file(bytes);
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let sent = match self.calls {
-                Calls::File => self.file.write(rest)?,
+                Calls::File | Calls::Unseen => self.file.write(rest)?,
                 Calls::Vector => {
                     let (head, tail) = rest.split_at(rest.len() / 3);
                     self.file.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)])?
@@ -107,13 +118,29 @@ impl Stream {
         Ok(())
     }
 
+    /// The header by `write`, what is after it out of a file by `sendfile`, as std copies from a file to
+    /// a socket.
+    fn send_file(&mut self, bytes: &[u8]) -> Result<()> {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, body) = bytes.split_at(end.map_or(bytes.len(), |at| at + 4));
+        self.file.write_all(head)?;
+        if !body.is_empty() {
+            let path = format!("/tmp/body-{}", std::process::id());
+            std::fs::write(&path, body)?;
+            let mut body = File::open(&path)?;
+            self.socket(|stream| std::io::copy(&mut body, stream))?;
+            std::fs::remove_file(path)?;
+        }
+        Ok(())
+    }
+
     fn receive(&mut self, bytes: usize) -> Result<()> {
         let mut left = bytes;
         let mut buffer = vec![0; bytes];
         while left > 0 {
             let room = &mut buffer[..left];
             let got = match self.calls {
-                Calls::File => self.file.read(room)?,
+                Calls::File | Calls::Unseen => self.file.read(room)?,
                 Calls::Vector => {
                     let (head, tail) = room.split_at_mut(left / 2);
                     self.file.read_vectored(&mut [IoSliceMut::new(head), IoSliceMut::new(tail)])?
@@ -143,6 +170,25 @@ fn listen(address: &str) -> Result<TcpStream> {
 fn serve(conversation: &str, address: &str, calls: Calls) -> Result<()> {
     let mut stream = Stream::new(listen(address)?, calls)?;
     answer(&mut stream, &conversations::find(conversation)?)
+}
+
+/// Each response goes through a file: what is written and read there is part of the request.
+fn serve_from_file(conversation: &str, address: &str, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut stream = Stream::new(listen(address)?, Calls::File)?;
+    std::fs::write(folder.join("before.db"), "told by nobody: there is no request yet")?;
+    for (number, exchange) in conversations::find(conversation)?.iter().enumerate() {
+        stream.receive(exchange.request.len())?;
+        let mut options = OpenOptions::new();
+        let path = folder.join(format!("answer-{number}.db"));
+        let mut file = options.read(true).write(true).create(true).truncate(true).open(path)?;
+        file.write_all(&exchange.response)?;
+        let mut body = vec![0; exchange.response.len() - 4];
+        file.read_exact_at(&mut body, 4)?;
+        stream.send(&exchange.response)?;
+    }
+    std::fs::write(folder.join("after.db"), "nor this: the request is answered")?;
+    Ok(())
 }
 
 fn answer(stream: &mut Stream, exchanges: &[Exchange]) -> Result<()> {

@@ -5,13 +5,14 @@ use std::io::{ErrorKind, Write as _};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use source::bpf::{BpfConfig, BpfSource, HookReport, requirements};
+use source::bpf::{BpfConfig, BpfSource, FileCalls, FileMode, HookReport, requirements};
 use source::tls::{LibraryReport, TlsProbes};
 
 use crate::cli::{self, CheckArguments};
 use crate::config::Config;
 
 const TLS_SETTING: &str = "inputs.ebpf.socket.uprobe.tls.enabled";
+const FILE_SETTING: &str = "inputs.ebpf.file.io_event.collect_mode";
 const GO_SETTING: &str = "inputs.ebpf.socket.uprobe.golang.enabled";
 
 /// What `check` tells.
@@ -28,6 +29,8 @@ struct Report {
     why: String,
     requirements: Vec<Requirement>,
     hooks: Vec<HookState>,
+    /// Calls on files that take long.
+    files: Capture,
     tls: Tls,
     packets: Capture,
 }
@@ -84,18 +87,23 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         cli::Tier::V310 => source::bpf::Tier::V310,
         cli::Tier::V510 => source::bpf::Tier::V510,
     });
-    let wanted = match &arguments.config {
+    let (tls_wanted, go, files) = match &arguments.config {
         Some(path) => {
             let sockets = Config::load(Some(path))?.0.sockets;
-            (sockets.tls, sockets.go)
+            (sockets.tls, sockets.go, sockets.files)
         }
-        None => (true, true),
+        None => (true, true, FileCalls::default()),
     };
-    let config = BpfConfig { tier, tls: wanted.0, go: wanted.1, ..BpfConfig::default() };
+    let config = BpfConfig { tier, tls: tls_wanted, go, files, ..BpfConfig::default() };
+    let mut of_files = Err("system calls are not watched".to_owned());
     let mut found_tls = Tls::default();
     let (tier, offsets, hooks, why) = match BpfSource::load(config) {
         Ok((mut source, hooks)) => {
             found_tls = tls(&mut source);
+            of_files = match files.mode {
+                FileMode::Off => Err(format!("{FILE_SETTING} is 0")),
+                _ => source.files().map_err(str::to_owned),
+            };
             let why = source.why_older().to_owned();
             (Some(source.tier().name()), source.offsets(), hooks, why)
         }
@@ -117,6 +125,7 @@ pub fn run(arguments: &CheckArguments) -> Result<()> {
         why,
         requirements: requirements().into_iter().map(requirement).collect(),
         hooks: hooks.into_iter().map(hook_state).collect(),
+        files: Capture { works: of_files.is_ok(), why_not: of_files.err().unwrap_or_default() },
         tls: found_tls,
         packets: Capture {
             works: packets.is_ok(),
@@ -167,7 +176,7 @@ fn requirement(found: source::bpf::Requirement) -> Requirement {
 }
 
 fn hook_state(found: HookReport) -> HookState {
-    let HookReport { hook, mechanism, attached, reason } = found;
+    let HookReport { hook, mechanism, attached, reason, .. } = found;
     HookState { hook, mechanism, attached, reason }
 }
 
@@ -208,6 +217,10 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
             )?,
             false => writeln!(out, "  hook {:<17} no: {}", hook.hook, hook.reason)?,
         }
+    }
+    match report.files.works {
+        true => writeln!(out, "files: yes, reads and writes that take long")?,
+        false => writeln!(out, "files: no: {}", report.files.why_not)?,
     }
     write_tls(out, &report.tls)?;
     match report.packets.works {

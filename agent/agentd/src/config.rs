@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use schema::L7Protocol;
 use serde_yaml_ng::Value;
+use source::bpf::{FileCalls, FileMode};
 
 pub use settings::Settings;
 
@@ -84,6 +85,8 @@ pub struct SocketConfig {
     pub trace_id_disabled: bool,
     /// Sockets remembered.
     pub sockets: u32,
+    /// Calls on files that are told.
+    pub files: FileCalls,
     /// Plaintext of TLS libraries is read.
     pub tls: bool,
     /// That of programs of Go is read.
@@ -244,8 +247,24 @@ fn sockets(s: &Settings) -> Result<SocketConfig> {
         )?,
         trace_id_disabled: s.flag("inputs.ebpf.socket.tunning.syscall_trace_id_disabled")?,
         sockets: u32::try_from(s.count("inputs.ebpf.tunning.max_socket_entries")?)?,
+        files: file_calls(s)?,
         tls: s.flag("inputs.ebpf.socket.uprobe.tls.enabled")?,
         go: s.flag("inputs.ebpf.socket.uprobe.golang.enabled")?,
+    })
+}
+
+fn file_calls(s: &Settings) -> Result<FileCalls> {
+    let key = |name: &str| format!("inputs.ebpf.file.io_event.{name}");
+    let mode = key("collect_mode");
+    Ok(FileCalls {
+        mode: match s.count(&mode)? {
+            0 => FileMode::Off,
+            1 => FileMode::OfRequests,
+            2 => FileMode::All,
+            other => bail!("{mode}: {other} is none of 0 (off), 1 (within requests), 2 (all)"),
+        },
+        min_duration: s.duration(&key("minimal_duration"))?,
+        virtual_files: s.flag(&key("enable_virtual_file_collect"))?,
     })
 }
 
@@ -423,6 +442,27 @@ mod tests {
         let told = request_log_of(yaml, true).expect("a configuration");
         assert!(told.redact_credentials && told.redacted.contains(L7Protocol::Mysql));
         assert!(!told.protocols.contains(L7Protocol::Redis));
+    }
+
+    #[test]
+    fn calls_on_files() {
+        let files = |yaml: &str| {
+            let yaml = format!("inputs: {{ebpf: {{file: {{io_event: {{{yaml}}}}}}}}}");
+            Ok::<_, anyhow::Error>(
+                Config::from_settings(&Settings::parse(&yaml)?, false)?.sockets.files,
+            )
+        };
+        assert_eq!(files("").expect("defaults"), FileCalls::default());
+        let told =
+            files("collect_mode: 2, minimal_duration: 50us, enable_virtual_file_collect: true");
+        let wanted = FileCalls {
+            mode: FileMode::All,
+            min_duration: Duration::from_micros(50),
+            virtual_files: true,
+        };
+        assert_eq!(told.expect("a configuration"), wanted);
+        let error = files("collect_mode: 3").expect_err("no such mode");
+        assert!(format!("{error:#}").contains("collect_mode"), "{error:#}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! ```
 //! Each pipeline belongs to one thread and shares nothing but the table of socket owners.
 
+mod file_rows;
 mod followed;
 mod health_checks;
 mod l4_rows;

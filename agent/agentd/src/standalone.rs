@@ -1,7 +1,7 @@
 //! `deepflow-agent standalone`: what is seen as JSON lines in a folder, no server.
 //!
-//! In: batches. Out: a file `<table>.log` for each table that is wanted: flow and request logs, and
-//! what the agent tells of itself; metrics when they are asked for. A full one is turned to
+//! In: batches. Out: a file `<table>.log` for each table that is wanted: flow and request logs,
+//! calls on files, and what the agent tells of itself; metrics when they are asked for. A full one is turned to
 //! `<table>.log.1`, whose predecessor goes.
 
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ use anyhow::{Context, Result};
 use schema::{Batch, Table};
 
 /// Tables that are always written.
-const LOGS: [Table; 3] = [Table::L7FlowLog, Table::L4FlowLog, Table::DeepflowCollector];
+const LOGS: [Table; 4] =
+    [Table::L7FlowLog, Table::L4FlowLog, Table::FileEvent, Table::DeepflowCollector];
 
 /// Writes batches into files.
 pub struct Files {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use schema::wire::{ProcessEvent, Signal};
-use schema::{Batch, Drop};
+use schema::{Batch, Drop, Table};
 
 use crate::ExportConfig;
 use crate::throttle::{Throttle, sample};
@@ -142,9 +142,9 @@ impl Intake {
     }
 
     fn throttled(&mut self, item: Item, now: Instant) -> Option<Item> {
-        let (throttle, reason) = match item.signal() {
-            Signal::FlowLogs => (&mut self.l4, Drop::ThrottledL4),
-            Signal::RequestLogs => (&mut self.l7, Drop::ThrottledL7),
+        let (throttle, reason) = match item.subject() {
+            Subject::Table(Table::L4FlowLog) => (&mut self.l4, Drop::ThrottledL4),
+            Subject::Table(Table::L7FlowLog) => (&mut self.l7, Drop::ThrottledL7),
             _ => return Some(item),
         };
         let (subject, rows) = (item.subject(), item.rows());
@@ -174,8 +174,6 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
-    use schema::Table;
-
     use super::*;
 
     fn batch(table: Table, rows: usize) -> Item {

@@ -35,10 +35,10 @@ mod settings;
 pub(crate) mod sys;
 mod tracefs;
 
-pub use config::BpfConfig;
+pub use config::{BpfConfig, FileCalls, FileMode};
 pub use event::{
-    Comm, Data, Direction, Event, Hook, ProcessChange, ProcessEvent, SocketChange, SocketEvent,
-    SocketRole, Transport, Tuple,
+    Comm, Data, Direction, Event, FileEvent, FilePath, Hook, ProcessChange, ProcessEvent,
+    SocketChange, SocketEvent, SocketRole, Transport, Tuple,
 };
 pub(crate) use hooks::refusal;
 pub use hooks::{HookReport, Mechanism};
@@ -148,6 +148,7 @@ pub struct BpfSource {
     tier: Tier,
     offsets: &'static str,
     why_older: String,
+    files: Result<(), String>,
     object: Ebpf,
 }
 
@@ -291,6 +292,11 @@ impl BpfSource {
     #[must_use]
     pub fn why_older(&self) -> &str {
         &self.why_older
+    }
+
+    /// Why calls on files cannot be told on this kernel.
+    pub fn files(&self) -> Result<(), &str> {
+        self.files.as_ref().copied().map_err(String::as_str)
     }
 
     /// Hooks end at once; what is in the ring can still be drained.

@@ -10,6 +10,8 @@ mod bounds;
 mod calls;
 #[path = "live/capture.rs"]
 mod capture;
+#[path = "live/files.rs"]
+mod files;
 #[path = "live/go.rs"]
 mod go;
 #[path = "live/many.rs"]
@@ -18,6 +20,8 @@ mod many;
 mod processes;
 #[path = "live/tls.rs"]
 mod tls;
+#[path = "live/unseen.rs"]
+mod unseen;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};

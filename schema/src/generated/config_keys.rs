@@ -487,23 +487,18 @@ pub const KEYS: &[Key] = &[
         restart: true,
         used: false,
     },
-    Key {
-        path: "inputs.ebpf.file.io_event.collect_mode",
-        default: "1",
-        restart: true,
-        used: false,
-    },
+    Key { path: "inputs.ebpf.file.io_event.collect_mode", default: "1", restart: true, used: true },
     Key {
         path: "inputs.ebpf.file.io_event.minimal_duration",
         default: "1ms",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "inputs.ebpf.file.io_event.enable_virtual_file_collect",
         default: "false",
         restart: true,
-        used: false,
+        used: true,
     },
     Key {
         path: "inputs.ebpf.profile.unwinding.dwarf_disabled",

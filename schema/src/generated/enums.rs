@@ -41,6 +41,47 @@ impl SignalSource {
     }
 }
 
+/// Where a file is kept: column `file_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum FileType {
+    /// On a disk of the host.
+    Regular = 1,
+    /// What the kernel shows of itself, or in memory: proc, sysfs, tmpfs ...
+    Virtual = 2,
+    /// On another host: NFS, SMB, Ceph ...
+    Network = 3,
+}
+
+impl FileType {
+    /// Every value, by number.
+    pub const ALL: &'static [Self] = &[Self::Regular, Self::Virtual, Self::Network];
+
+    /// The number that is stored.
+    pub const fn id(self) -> u8 {
+        self as u8
+    }
+
+    /// The value of a stored number.
+    pub const fn from_id(id: u8) -> Option<Self> {
+        match id {
+            1 => Some(Self::Regular),
+            2 => Some(Self::Virtual),
+            3 => Some(Self::Network),
+            _ => None,
+        }
+    }
+
+    /// The name that is shown.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Regular => "regular",
+            Self::Virtual => "virtual",
+            Self::Network => "network",
+        }
+    }
+}
+
 /// What a request log holds: column `type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]

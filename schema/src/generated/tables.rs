@@ -3,6 +3,7 @@
 pub mod application;
 pub mod application_map;
 pub mod deepflow_collector;
+pub mod file_event;
 pub mod l4_flow_log;
 pub mod l7_flow_log;
 pub mod network;
@@ -24,6 +25,8 @@ pub enum Table {
     ApplicationMap1m = 14345,
     /// `deepflow_tenant.deepflow_collector`: Self-telemetry of agents: one row for each metric set and interval.
     DeepflowCollector = 26778,
+    /// `event.file_event`: One row for each read or write of a file that took long.
+    FileEvent = 13516,
     /// `flow_log.l4_flow_log`: One row for each flow and minute at one observation point: flow log.
     L4FlowLog = 2793,
     /// `flow_log.l7_flow_log`: One row for each request seen at one observation point: request log and span.
@@ -46,6 +49,7 @@ impl Table {
         Self::ApplicationMap1s,
         Self::ApplicationMap1m,
         Self::DeepflowCollector,
+        Self::FileEvent,
         Self::L4FlowLog,
         Self::L7FlowLog,
         Self::Network1s,
@@ -67,6 +71,7 @@ impl Table {
             21067 => Some(Self::ApplicationMap1s),
             14345 => Some(Self::ApplicationMap1m),
             26778 => Some(Self::DeepflowCollector),
+            13516 => Some(Self::FileEvent),
             2793 => Some(Self::L4FlowLog),
             29903 => Some(Self::L7FlowLog),
             21607 => Some(Self::Network1s),
@@ -85,6 +90,7 @@ impl Table {
             Self::ApplicationMap1s => "application_map.1s",
             Self::ApplicationMap1m => "application_map.1m",
             Self::DeepflowCollector => "deepflow_collector",
+            Self::FileEvent => "file_event",
             Self::L4FlowLog => "l4_flow_log",
             Self::L7FlowLog => "l7_flow_log",
             Self::Network1s => "network.1s",
@@ -102,6 +108,7 @@ impl Table {
             Self::ApplicationMap1s => "flow_metrics",
             Self::ApplicationMap1m => "flow_metrics",
             Self::DeepflowCollector => "deepflow_tenant",
+            Self::FileEvent => "event",
             Self::L4FlowLog => "flow_log",
             Self::L7FlowLog => "flow_log",
             Self::Network1s => "flow_metrics",
@@ -119,6 +126,7 @@ impl Table {
             Self::ApplicationMap1s => application_map::COLUMNS,
             Self::ApplicationMap1m => application_map::COLUMNS,
             Self::DeepflowCollector => deepflow_collector::COLUMNS,
+            Self::FileEvent => file_event::COLUMNS,
             Self::L4FlowLog => l4_flow_log::COLUMNS,
             Self::L7FlowLog => l7_flow_log::COLUMNS,
             Self::Network1s => network::COLUMNS,

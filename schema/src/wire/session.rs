@@ -105,7 +105,7 @@ impl Signal {
     pub fn of(table: Table) -> Self {
         match table {
             Table::L7FlowLog => Self::RequestLogs,
-            Table::L4FlowLog => Self::FlowLogs,
+            Table::L4FlowLog | Table::FileEvent => Self::FlowLogs,
             Table::Network1s
             | Table::NetworkMap1s
             | Table::Application1s

@@ -193,9 +193,10 @@ mod tests {
 
     #[test]
     fn keys_that_do_nothing_yet_are_told() {
-        let settings = Settings::parse("inputs: {ebpf: {file: {io_event: {collect_mode: 2}}}}")
-            .expect("known");
-        assert_eq!(settings.ignored, ["inputs.ebpf.file.io_event.collect_mode"]);
+        let settings =
+            Settings::parse("inputs: {ebpf: {socket: {tunning: {fentry_enabled: true}}}}")
+                .expect("known");
+        assert_eq!(settings.ignored, ["inputs.ebpf.socket.tunning.fentry_enabled"]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The thread of system calls: BPF ring → pipeline.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,11 @@ pub fn run(shared: &Shared) {
     match BpfSource::load(bpf_config(&shared.config)) {
         Ok((source, hooks)) => {
             tell_hooks(shared, &hooks);
+            if let Err(why) = source.files() {
+                let problem = format!("calls on files are not told: {why}");
+                tracing::warn!("{problem}");
+                shared.board.update(NAME, |status| status.problems.push(problem));
+            }
             watch(shared, source);
         }
         Err(error) => {
@@ -56,6 +62,7 @@ fn bpf_config(config: &Config) -> BpfConfig {
         payload_bytes_max: config.sockets.payload_bytes,
         sockets_max: config.sockets.sockets,
         excluded_tgids: own_processes(&config.proc_dir),
+        files: config.sockets.files,
         tls: config.sockets.tls,
         go: config.sockets.go,
         ports_allowed: ranges(&config.sockets.allowed_ports),
@@ -74,7 +81,8 @@ fn own_processes(proc: &Path) -> Vec<u32> {
 }
 
 fn tell_hooks(shared: &Shared, hooks: &[HookReport]) {
-    let failed = hooks.iter().filter(|hook| !hook.attached);
+    // What is switched off is not missing.
+    let failed = hooks.iter().filter(|hook| !hook.attached && !hook.is_off);
     let problems: Vec<String> =
         failed.map(|hook| format!("hook {} is missing: {}", hook.hook, hook.reason)).collect();
     for problem in &problems {
@@ -93,6 +101,8 @@ fn watch(shared: &Shared, mut source: BpfSource) {
     let config = &shared.config;
     let stage = shared.stage();
     let mut pipeline = SocketPipeline::new(config.l7.clone(), &config.plugins, processes, stage);
+    let file_min_ns = config.sockets.files.min_duration.as_nanos();
+    pipeline.tell_files(host_ip(shared), u64::try_from(file_min_ns).unwrap_or(u64::MAX));
     let mut losses = Losses::default();
     let mut last_tick = Instant::now();
     let mut last_told = Instant::now();
@@ -135,6 +145,14 @@ fn watch(shared: &Shared, mut source: BpfSource) {
     pipeline.finish(now_ns());
     losses.join(&pipeline.take_losses());
     tell(shared, &source, &pipeline, &losses);
+}
+
+/// The address by which others may know this host.
+fn host_ip(shared: &Shared) -> IpAddr {
+    let addresses = &shared.host.addresses;
+    let is_known = |ip: &&IpAddr| !ip.is_loopback() && !ip.is_unspecified();
+    let known = addresses.iter().filter(is_known);
+    known.min_by_key(|ip| ip.is_ipv6()).copied().unwrap_or(IpAddr::from([127, 0, 0, 1]))
 }
 
 /// Has the TLS libraries looked for of a program that begins to run.

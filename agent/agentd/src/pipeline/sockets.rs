@@ -13,6 +13,7 @@ use metadata::{Connection, Netns, Owner};
 use schema::{Drop, L7Protocol, ObservationPoint, SignalSource, TunnelType};
 use source::bpf::{self, Data, Event, ProcessChange, SocketChange, SocketRole, Transport};
 
+use super::file_rows;
 use super::packets::Load;
 use super::plugins;
 use super::seen::Seen;
@@ -65,6 +66,9 @@ pub struct SocketPipeline {
     losses: Losses,
     /// TLS connections of which no plaintext is told.
     undecoded: usize,
+    /// Address of this host, and how long a call on a file takes that is told. unit ns
+    host_ip: IpAddr,
+    file_min_ns: u64,
 }
 
 impl Followed {
@@ -92,7 +96,14 @@ impl SocketPipeline {
             stage,
             losses: Losses::default(),
             undecoded: 0,
+            host_ip: IpAddr::from([0, 0, 0, 0]),
+            file_min_ns: 0,
         }
+    }
+
+    /// Calls on files that took at least `min_ns` become rows of the host with this address.
+    pub fn tell_files(&mut self, host_ip: IpAddr, min_ns: u64) {
+        (self.host_ip, self.file_min_ns) = (host_ip, min_ns);
     }
 
     /// Takes one event; events come in the order of their times.
@@ -100,6 +111,12 @@ impl SocketPipeline {
         match event {
             Event::Data(data) => self.on_data(data),
             Event::Socket(socket) => self.on_socket(socket),
+            // The programs tell some that were shorter than a long limit.
+            Event::File(file) if file.duration_ns < self.file_min_ns => {}
+            Event::File(file) => {
+                let owner = self.owner(&file.caller, 0);
+                self.stage.take_file(file_rows::row(self.host_ip, owner, file));
+            }
             Event::Process(process) => match process.change {
                 ProcessChange::Exec { cgroup, netns, .. } => {
                     let bpf::event::Caller { tgid, comm, .. } = process.caller;

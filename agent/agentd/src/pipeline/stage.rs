@@ -10,7 +10,7 @@ use std::rc::Rc;
 use flow::FlowTick;
 use l7::{Output, Record, Stat};
 use meter::{Edge, Meter};
-use schema::{Batch, Table, l4_flow_log, l7_flow_log};
+use schema::{Batch, Table, file_event, l4_flow_log, l7_flow_log};
 
 use super::health_checks::HealthChecks;
 use super::l7_rows;
@@ -54,6 +54,7 @@ pub struct Stage {
     metered: bool,
     requests: Vec<l7_flow_log::Row>,
     flows: Vec<l4_flow_log::Row>,
+    files: Vec<file_event::Row>,
     /// Those that wait for the end of their minute; none are kept without.
     health_checks: Option<HealthChecks>,
     outlet: Outlet,
@@ -70,6 +71,7 @@ impl Stage {
             metered: true,
             requests: Vec::new(),
             flows: Vec::new(),
+            files: Vec::new(),
             health_checks: None,
             outlet,
         }
@@ -128,6 +130,14 @@ impl Stage {
         }
     }
 
+    /// Takes a finished row of a call on a file.
+    pub fn take_file(&mut self, row: file_event::Row) {
+        self.files.push(row);
+        if self.files.len() >= BATCH_ROWS {
+            self.cut_files();
+        }
+    }
+
     /// Who owns what.
     pub fn owners(&self) -> &Owners {
         &self.owners
@@ -155,6 +165,7 @@ impl Stage {
         }
         self.cut_requests();
         self.cut_flows();
+        self.cut_files();
         self.meter.finish(second, &mut self.outlet);
     }
 
@@ -204,6 +215,13 @@ impl Stage {
         if !self.requests.is_empty() {
             (self.outlet)(Batch::new(Table::L7FlowLog, &self.requests));
             self.requests.clear();
+        }
+    }
+
+    fn cut_files(&mut self) {
+        if !self.files.is_empty() {
+            (self.outlet)(Batch::new(Table::FileEvent, &self.files));
+            self.files.clear();
         }
     }
 

@@ -5,11 +5,13 @@
 //! header, so that the two cannot part.
 
 /// Version of the layout; a record of another one is counted and left.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Bytes of a process name, filled with zeros.
 pub const COMM_BYTES: usize = 16;
 /// Bytes of a cgroup's name, filled with zeros.
 pub const CGROUP_BYTES: usize = 96;
+/// Bytes of the name of what is mounted, filled with zeros.
+pub const MOUNT_SOURCE_BYTES: usize = 64;
 /// Payload bytes of one record at most.
 pub const CHUNK_BYTES: usize = 16384;
 /// Payload bytes of one system call at most.
@@ -24,6 +26,7 @@ pub mod kind {
     pub(crate) const EXEC: u8 = 5;
     pub(crate) const EXIT: u8 = 6;
     pub(crate) const FORK: u8 = 7;
+    pub(crate) const FILE: u8 = 8;
 }
 
 /// Bits of `event.flags`.
@@ -35,6 +38,13 @@ pub mod flag {
     #[cfg(test)]
     pub(crate) const NO_COPY: u8 = 16;
     pub(crate) const NO_CGROUP: u8 = 32;
+}
+
+/// Bits of `event.flags` of a file.
+pub mod file_flag {
+    pub(crate) const PATH_CUT: u8 = 1;
+    pub(crate) const NO_MOUNT: u8 = 2;
+    pub(crate) const VIRTUAL: u8 = 4;
 }
 
 /// `enum df_direction`.
@@ -116,6 +126,23 @@ pub mod process {
 pub mod exec {
     pub(crate) const BYTES: usize = 152;
     pub(crate) const CGROUP: usize = 56;
+}
+
+/// Offsets in `struct df_file`.
+pub mod file {
+    pub(crate) const BYTES: usize = 176;
+    pub(crate) const TRACE_ID: usize = 40;
+    pub(crate) const COROUTINE_ID: usize = 48;
+    pub(crate) const DURATION_NS: usize = 56;
+    pub(crate) const OFFSET_BYTES: usize = 64;
+    pub(crate) const ASKED_BYTES: usize = 72;
+    pub(crate) const RESULT: usize = 80;
+    pub(crate) const INODE: usize = 88;
+    pub(crate) const DEVICE: usize = 96;
+    pub(crate) const MAGIC: usize = 100;
+    pub(crate) const PATH_BYTES: usize = 104;
+    pub(crate) const MOUNT_BYTES: usize = 108;
+    pub(crate) const SOURCE: usize = 112;
 }
 
 #[cfg(test)]

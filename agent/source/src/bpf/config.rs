@@ -10,6 +10,55 @@ use super::event::Hook;
 use super::hooks::Mechanism;
 use super::{Tier, abi};
 
+/// Of which threads calls on files are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileMode {
+    /// Of none.
+    Off,
+    /// Of those that work on a request: since they received one, until they send.
+    OfRequests,
+    /// Of all.
+    All,
+}
+
+/// Which calls on files are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileCalls {
+    /// Of which threads.
+    pub mode: FileMode,
+    /// Those that take at least so long; above 2.1 s also some that took less.
+    pub min_duration: Duration,
+    /// Also those on what the kernel shows of itself, and on files in memory.
+    pub virtual_files: bool,
+}
+
+impl Default for FileCalls {
+    fn default() -> Self {
+        Self {
+            mode: FileMode::OfRequests,
+            min_duration: Duration::from_millis(1),
+            virtual_files: false,
+        }
+    }
+}
+
+impl FileCalls {
+    /// `enum file_mode` of bpf/lib/config.bpf.h.
+    pub(crate) fn mode_number(self) -> u32 {
+        match self.mode {
+            FileMode::Off => 0,
+            FileMode::OfRequests => 1,
+            FileMode::All => 2,
+        }
+    }
+
+    /// As the programs take it: below 2^31.
+    pub(crate) fn min_ns(self) -> u32 {
+        let most = i32::MAX.cast_unsigned();
+        u32::try_from(self.min_duration.as_nanos()).map_or(most, |ns| ns.min(most))
+    }
+}
+
 /// Settings of `BpfSource`; a change needs a new one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BpfConfig {
@@ -30,6 +79,8 @@ pub struct BpfConfig {
     /// Sockets with a local or remote port in here are not traced
     /// (`inputs.ebpf.socket.kprobe.blacklist.ports`).
     pub ports_denied: Vec<RangeInclusive<u16>>,
+    /// Which calls on files are told (`inputs.ebpf.file.io_event`).
+    pub files: FileCalls,
     /// Whether programs of TLS libraries are loaded (`inputs.ebpf.socket.uprobe.tls.enabled`).
     pub tls: bool,
     /// Whether those of programs of Go are loaded (`inputs.ebpf.socket.uprobe.golang.enabled`).
@@ -58,6 +109,7 @@ impl Default for BpfConfig {
             excluded_tgids: Vec::new(),
             ports_allowed: Vec::new(),
             ports_denied: Vec::new(),
+            files: FileCalls::default(),
             tls: false,
             go: false,
             tls_mechanism: crate::tls::Mechanism::Auto,

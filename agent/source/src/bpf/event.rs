@@ -8,6 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::abi;
 
+mod file;
+
+pub use file::{FileEvent, FilePath};
+
 /// The place in the kernel where an event was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
@@ -32,11 +36,19 @@ pub enum Hook {
     Fork = 17,
     TlsRead = 18,
     TlsWrite = 19,
+    Pread64 = 20,
+    Pwrite64 = 21,
+    Preadv = 22,
+    Pwritev = 23,
+    Preadv2 = 24,
+    Pwritev2 = 25,
+    Sendfile64 = 26,
+    Splice = 27,
 }
 
 impl Hook {
     /// Every hook, in the order of the ids.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 27] = [
         Self::Read,
         Self::Write,
         Self::Readv,
@@ -56,6 +68,14 @@ impl Hook {
         Self::Fork,
         Self::TlsRead,
         Self::TlsWrite,
+        Self::Pread64,
+        Self::Pwrite64,
+        Self::Preadv,
+        Self::Pwritev,
+        Self::Preadv2,
+        Self::Pwritev2,
+        Self::Sendfile64,
+        Self::Splice,
     ];
 
     /// Number of the hook in records.
@@ -74,6 +94,20 @@ impl Hook {
     #[must_use]
     pub const fn is_tls(self) -> bool {
         matches!(self, Self::TlsRead | Self::TlsWrite)
+    }
+
+    /// Whether it is of calls that are made on files alone.
+    #[must_use]
+    pub const fn is_of_files(self) -> bool {
+        matches!(
+            self,
+            Self::Pread64
+                | Self::Pwrite64
+                | Self::Preadv
+                | Self::Pwritev
+                | Self::Preadv2
+                | Self::Pwritev2
+        )
     }
 
     /// Name of the system call, or `exec`, `exit` and `fork`, `tls_read` and `tls_write`.
@@ -99,6 +133,14 @@ impl Hook {
             Self::Fork => "fork",
             Self::TlsRead => "tls_read",
             Self::TlsWrite => "tls_write",
+            Self::Pread64 => "pread64",
+            Self::Pwrite64 => "pwrite64",
+            Self::Preadv => "preadv",
+            Self::Pwritev => "pwritev",
+            Self::Preadv2 => "preadv2",
+            Self::Pwritev2 => "pwritev2",
+            Self::Sendfile64 => "sendfile64",
+            Self::Splice => "splice",
         }
     }
 }
@@ -312,6 +354,8 @@ pub enum Event<'a> {
     Socket(SocketEvent),
     /// A process began or ended.
     Process(ProcessEvent<'a>),
+    /// A call on a file took long.
+    File(FileEvent<'a>),
 }
 
 impl<'a> Event<'a> {
@@ -322,6 +366,7 @@ impl<'a> Event<'a> {
             Self::Data(data) => &data.caller,
             Self::Socket(socket) => &socket.caller,
             Self::Process(process) => &process.caller,
+            Self::File(file) => &file.caller,
         }
     }
 
@@ -358,6 +403,7 @@ impl<'a> Event<'a> {
                 let status = fields.u32(abi::process::EXIT_CODE)?.cast_signed();
                 fields.process(caller, ProcessChange::Exit { status }).map(Self::Process)
             }
+            abi::kind::FILE => file::decode(fields, caller).map(Self::File),
             _ => None,
         }
     }

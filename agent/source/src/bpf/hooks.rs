@@ -20,6 +20,7 @@ use all_calls::AllCalls;
 use functions::Functions;
 pub use functions::{are_wrapped, attach_at_call};
 use table::PROGRAMS;
+use table::is_there;
 pub use table::{Program, syscall_numbers};
 
 mod all_calls;
@@ -76,16 +77,19 @@ pub struct HookReport {
     pub attached: bool,
     /// Why it does not and what to do; where it does, why not by a better mechanism, else empty.
     pub reason: String,
+    /// It does not since nobody asked for it.
+    pub is_off: bool,
 }
 
 impl HookReport {
     fn attached(hook: Hook, mechanism: Mechanism, not_better: &str) -> Self {
         let (hook, mechanism) = (hook.name(), mechanism.name());
-        Self { hook, mechanism, attached: true, reason: not_better.to_owned() }
+        Self { hook, mechanism, attached: true, reason: not_better.to_owned(), is_off: false }
     }
 
     fn failed(hook: Hook, mechanism: Mechanism, reason: String) -> Self {
-        Self { hook: hook.name(), mechanism: mechanism.name(), attached: false, reason }
+        let is_off = reason == SWITCHED_OFF;
+        Self { hook: hook.name(), mechanism: mechanism.name(), attached: false, reason, is_off }
     }
 }
 
@@ -235,7 +239,7 @@ fn attach_calls(
         attachments: Vec::new(),
     };
     let mut reports = Vec::new();
-    for &(hook, programs) in PROGRAMS {
+    for &(hook, programs) in PROGRAMS.iter().filter(|(hook, _)| is_there(*hook)) {
         reports.push(match &tracefs {
             _ if !wanted(hook) => {
                 HookReport::failed(hook, Mechanism::Tracepoint, SWITCHED_OFF.to_owned())
@@ -303,6 +307,16 @@ impl Ways {
             Mechanism::AllCalls if is_call => Err(AS_CONFIGURED.to_owned()),
             _ => programs.iter().map(|program| attach_one(object, tracefs, program)).collect(),
         }
+    }
+}
+
+/// Says of the hooks of files why they are not there, where it is not for the configuration.
+pub fn explain_files(reports: &mut [HookReport], why: &str) {
+    let of_files = Hook::ALL.into_iter().filter(|hook| hook.is_of_files()).map(Hook::name);
+    let of_files: Vec<&str> = of_files.collect();
+    let missing = |report: &&mut HookReport| !report.attached && of_files.contains(&report.hook);
+    for report in reports.iter_mut().filter(missing) {
+        report.reason = why.to_owned();
     }
 }
 

@@ -5,6 +5,7 @@
 //! objects and after changes that only the right field shows. Never: a guess: a field that is not found,
 //! or a required one found twice in different places, is an error that says which.
 
+mod files;
 mod lab;
 mod sockets;
 mod stack;
@@ -15,6 +16,7 @@ use std::sync::OnceLock;
 use super::relocate::Offsets;
 use super::sys;
 
+pub use files::known as files_known;
 pub use sockets::REQUIRED as REQUIRED_SOCKETS;
 
 /// Fields without which nothing can be captured.
@@ -48,6 +50,7 @@ pub fn infer<M: Memory>(
                 let mut offsets = Offsets::default();
                 let task = task::find(&memory, &name, &mut offsets)?;
                 sockets::find(&memory, task, &mut offsets)?;
+                files::find(&memory, task, &mut offsets);
                 constants(&mut offsets);
                 Ok(offsets)
             })

@@ -24,7 +24,8 @@ use super::settings;
 use super::sys;
 use super::tracefs::TraceFs;
 use super::{
-    BpfConfig, BpfCounters, BpfError, BpfSource, Clock, Reader, Tier, chain, map_error, next_epoch,
+    BpfConfig, BpfCounters, BpfError, BpfSource, Clock, FileMode, Hook, Reader, Tier, chain,
+    map_error, next_epoch,
 };
 use crate::tls::Goroutines;
 
@@ -99,6 +100,7 @@ fn load_v510(config: &BpfConfig) -> Result<(BpfSource, Vec<HookReport>), BpfErro
         offsets: "kernel BTF",
         why_older: String::new(),
         told: Told::default(),
+        files: Ok(()),
     };
     assemble(config, object, Reader::Ring(ring), Some(btf), kind)
 }
@@ -119,6 +121,12 @@ fn load_v310(
     let wrapped = (config.mechanism == Mechanism::Function
         || requirements::syscall_tracepoints().is_err())
         && hooks::are_wrapped();
+    let files = infer::files_known(&offsets);
+    let mut config = config.clone();
+    if files.is_err() {
+        config.files.mode = FileMode::Off;
+    }
+    let config = &config;
     settings::put(config, wrapped, &mut offsets);
     let required = [infer::REQUIRED, infer::REQUIRED_SOCKETS].concat();
     let bytes = relocate(&OBJECT_V310.0, &offsets, &required).map_err(refuse)?;
@@ -148,6 +156,7 @@ fn load_v310(
         offsets: "inference",
         why_older: why_older.to_owned(),
         told: Told { mode_known: offsets.get("kernel_stack", "mode").is_some(), wrapped },
+        files,
     };
     assemble(config, object, Reader::Perf(rings), None, kind)
 }
@@ -158,22 +167,26 @@ struct Loaded {
     offsets: &'static str,
     why_older: String,
     told: Told,
+    /// Why calls on files cannot be told here.
+    files: Result<(), String>,
 }
 
-/// The programs that others end in.
+/// The programs that others end in, by `enum tail` of bpf/lib/caller.bpf.h.
 fn fill_tails(object: &mut Ebpf) -> Result<(), String> {
-    const NAME: &str = "capture_tail";
-    let program: &mut TracePoint = object
-        .program_mut(NAME)
-        .ok_or("the object has no capture_tail")?
-        .try_into()
-        .map_err(|error| format!("program {NAME}: {error}"))?;
-    program.load().map_err(|error| hooks::refusal(NAME, &error))?;
-    let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
-    let program = program.map_err(|error| format!("program {NAME}: {error}"))?;
-    let map = object.map_mut("tails").ok_or("the object has no map tails")?;
-    let mut tails = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
-    tails.set(0, &program, 0).map_err(|error| chain(&error))
+    for (index, name) in ["capture_tail", "file_tail"].into_iter().enumerate() {
+        let program: &mut TracePoint = object
+            .program_mut(name)
+            .ok_or_else(|| format!("the object has no {name}"))?
+            .try_into()
+            .map_err(|error| format!("program {name}: {error}"))?;
+        program.load().map_err(|error| hooks::refusal(name, &error))?;
+        let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
+        let program = program.map_err(|error| format!("program {name}: {error}"))?;
+        let map = object.map_mut("tails").ok_or("the object has no map tails")?;
+        let mut tails = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
+        tails.set(index as u32, &program, 0).map_err(|error| chain(&error))?;
+    }
+    Ok(())
 }
 
 fn map_of(object: &mut Ebpf, name: &str) -> Result<Map, BpfError> {
@@ -218,10 +231,13 @@ fn assemble(
 
     let wakeup = sys::WakeupWait::new(&ring.fds())
         .map_err(|source| BpfError::Io { what: "ring wait", source })?;
-    let wanted = |hook| !config.hooks_off.contains(&hook);
-    let (attachments, reports) =
+    let wanted = |hook| is_wanted(config, hook);
+    let (attachments, mut reports) =
         hooks::attach(&mut object, btf.as_ref(), config.mechanism, kind.told, &wanted);
     drop(btf);
+    if let Err(why) = &kind.files {
+        hooks::explain_files(&mut reports, why);
+    }
     if attachments.is_empty() {
         return Err(BpfError::NothingAttached(reports));
     }
@@ -241,6 +257,7 @@ fn assemble(
         tier: kind.tier,
         offsets: kind.offsets,
         why_older: kind.why_older,
+        files: kind.files,
         object,
     };
     sys::trim_heap();
@@ -265,6 +282,9 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
     let ring_bytes = config.ring_bytes_valid();
     let wakeup_bytes = ring_bytes / 8;
 
+    let file_mode = config.files.mode_number();
+    let file_min_ns = config.files.min_ns();
+    let file_virtual = u32::from(config.files.virtual_files);
     let hook_of_nr = hook_table(config);
     let mut bytes = OBJECT_V510.0.to_vec();
     let functions = KernelFunctions::link(&mut bytes, btf);
@@ -283,6 +303,9 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
         .override_global("id_base", &id_base, true)
         .override_global("id_stride", &cpus, true)
         .override_global("wakeup_bytes", &wakeup_bytes, true)
+        .override_global("file_mode", &file_mode, true)
+        .override_global("file_min_ns", &file_min_ns, true)
+        .override_global("file_virtual", &file_virtual, true)
         .override_global("have_cast", &have_cast, true)
         .override_global("have_preempt", &have_preempt, true)
         .override_global("hook_of_nr", &hook_of_nr[..], true)
@@ -303,12 +326,18 @@ fn tls_entries(config: &BpfConfig, entries: u32) -> u32 {
     if config.tls || config.go { entries } else { 1 }
 }
 
+/// Whether a hook is to be attached.
+fn is_wanted(config: &BpfConfig, hook: Hook) -> bool {
+    let is_of_use = !hook.is_of_files() || config.files.mode != FileMode::Off;
+    is_of_use && !config.hooks_off.contains(&hook)
+}
+
 /// Hook of each system call number, 0: none.
 fn hook_table(config: &BpfConfig) -> [u8; HOOK_NUMBERS] {
     let mut table = [0; HOOK_NUMBERS];
     for (hook, number) in hooks::syscall_numbers() {
         let place = usize::try_from(number).ok().and_then(|number| table.get_mut(number));
-        if let Some(place) = place.filter(|_| !config.hooks_off.contains(&hook)) {
+        if let Some(place) = place.filter(|_| is_wanted(config, hook)) {
             *place = hook.id();
         }
     }
@@ -351,7 +380,7 @@ fn port_words(ranges: &[RangeInclusive<u16>]) -> Vec<(u32, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bpf::Hook;
+    use crate::bpf::FileCalls;
 
     #[test]
     fn ports_become_bits() {
@@ -365,9 +394,12 @@ mod tests {
     fn the_table_has_each_call_that_is_on() {
         let config = BpfConfig { hooks_off: vec![Hook::Read], ..BpfConfig::default() };
         let table = hook_table(&config);
-        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 13);
+        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 21);
         assert_eq!(table[usize::try_from(libc::SYS_write).expect("small")], Hook::Write.id());
         assert_eq!(table[usize::try_from(libc::SYS_read).expect("small")], 0);
+        let files = FileCalls { mode: FileMode::Off, ..FileCalls::default() };
+        let table = hook_table(&BpfConfig { files, ..BpfConfig::default() });
+        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 16);
     }
 
     #[test]

@@ -79,6 +79,13 @@ pub fn program_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(info.last_chunk().copied().map_or(0, u64::from_ne_bytes))
 }
 
+/// Whether the kernel has a system call that takes a descriptor and a vector: it is given none.
+pub fn has_vector_call(number: libc::c_long) -> bool {
+    // SAFETY: no descriptor has this number, and the vector is empty.
+    let done = unsafe { libc::syscall(number, -1i64, 0i64, 0i64, 0i64, 0i64, 0i64) };
+    done >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
+}
+
 /// Closes a descriptor that is none: a system call without any effect.
 pub fn close_nothing() {
     // SAFETY: plain number; no descriptor has it.
@@ -119,6 +126,16 @@ pub fn connect_from(local: std::net::Ipv4Addr, to: std::net::SocketAddrV4) -> io
     // SAFETY: as above.
     check(unsafe { libc::connect(fd.as_raw_fd(), (&raw const peer).cast(), bytes) })?;
     Ok(fd)
+}
+
+/// Kind of the file system of an open file: `f_type` of statfs(2).
+pub fn file_system_kind(file: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut found = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the call writes into the structure, which lives through it.
+    check(unsafe { libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()) })?;
+    // SAFETY: all of its bits may be 0, which they were before the call.
+    let found = unsafe { found.assume_init() };
+    Ok(found.f_type.cast_unsigned())
 }
 
 /// Number of the calling thread.

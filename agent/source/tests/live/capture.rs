@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use source::bpf::{
-    BpfConfig, BpfCounters, BpfSource, Direction, Event, Hook, Mechanism, ProcessChange,
+    BpfConfig, BpfCounters, BpfSource, Direction, Event, FileEvent, Hook, Mechanism, ProcessChange,
     SocketChange, SocketEvent, Tier, Tuple, requirements,
 };
 
@@ -41,6 +41,28 @@ pub enum Lived {
     Exit { tgid: u32, status: i32 },
 }
 
+/// A call on a file that took long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Filed {
+    pub hook: Hook,
+    pub tgid: u32,
+    pub tid: u32,
+    pub fd: i32,
+    pub time_ns: u64,
+    pub trace_id: u64,
+    pub duration_ns: u64,
+    pub offset_bytes: u64,
+    pub asked_bytes: Option<u64>,
+    pub moved: Result<u64, i32>,
+    pub inode: u64,
+    pub device: (u32, u32),
+    pub name: String,
+    pub folder: String,
+    pub mount_point: String,
+    pub source: String,
+}
+
 /// The source under test and what came out of it.
 pub struct Capture {
     source: BpfSource,
@@ -50,6 +72,8 @@ pub struct Capture {
     pub sockets: Vec<SocketEvent>,
     /// Process events in that order.
     pub lived: Vec<Lived>,
+    /// Calls on files in that order.
+    pub filed: Vec<Filed>,
 }
 
 impl Capture {
@@ -67,7 +91,8 @@ impl Capture {
         for report in &reports {
             assert!(report.attached || report.reason.contains("switched off"), "{report:?}");
         }
-        Some(Self { source, moved: Vec::new(), sockets: Vec::new(), lived: Vec::new() })
+        let (moved, sockets, lived, filed) = Default::default();
+        Some(Self { source, moved, sockets, lived, filed })
     }
 
     /// Reads events until `done` says so; after 5 s the test fails with what came.
@@ -80,17 +105,23 @@ impl Capture {
                 self.moved,
                 self.sockets
             );
-            let Self { source, moved, sockets, lived } = self;
+            let Self { source, moved, sockets, lived, filed } = self;
             source
-                .poll(Duration::from_millis(10), &mut |event| keep(event, moved, sockets, lived))
+                .poll(Duration::from_millis(10), &mut |event| match event {
+                    Event::File(file) => filed.push(keep_file(&file)),
+                    event => keep(event, moved, sockets, lived),
+                })
                 .expect("the ring can be read");
         }
     }
 
     /// Takes everything that has happened so far.
     pub fn all(&mut self) {
-        let Self { source, moved, sockets, lived } = self;
-        source.drain(&mut |event| keep(event, moved, sockets, lived));
+        let Self { source, moved, sockets, lived, filed } = self;
+        source.drain(&mut |event| match event {
+            Event::File(file) => filed.push(keep_file(&file)),
+            event => keep(event, moved, sockets, lived),
+        });
     }
 
     /// Data events of sockets with this local port and direction.
@@ -128,6 +159,28 @@ fn mechanism() -> Mechanism {
         Ok("tracepoint") => Mechanism::Tracepoint,
         Ok("all-calls") => Mechanism::AllCalls,
         _ => Mechanism::Auto,
+    }
+}
+
+fn keep_file(file: &FileEvent<'_>) -> Filed {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Filed {
+        hook: file.caller.hook,
+        tgid: file.caller.tgid,
+        tid: file.caller.tid,
+        fd: file.caller.fd,
+        time_ns: file.caller.time_ns,
+        trace_id: file.trace_id,
+        duration_ns: file.duration_ns,
+        offset_bytes: file.offset_bytes,
+        asked_bytes: file.asked_bytes,
+        moved: file.moved,
+        inode: file.inode,
+        device: file.device,
+        name: text(file.path.name()),
+        folder: text(&file.path.folder().unwrap_or_default()),
+        mount_point: text(&file.path.mount_point().unwrap_or_default()),
+        source: text(file.path.source),
     }
 }
 
@@ -176,5 +229,6 @@ fn keep(
             },
             ProcessChange::Exit { status } => Lived::Exit { tgid: process.caller.tgid, status },
         }),
+        Event::File(_) => unreachable!("kept by keep_file"),
     }
 }

@@ -13,6 +13,7 @@ fn facts() -> Vec<(String, usize)> {
         ("DF_ABI_VERSION".to_owned(), usize::from(VERSION)),
         ("DF_COMM_BYTES".to_owned(), COMM_BYTES),
         ("DF_CGROUP_BYTES".to_owned(), CGROUP_BYTES),
+        ("DF_MOUNT_SOURCE_BYTES".to_owned(), MOUNT_SOURCE_BYTES),
         ("DF_CHUNK_BYTES".to_owned(), CHUNK_BYTES),
         ("DF_PAYLOAD_BYTES_MAX".to_owned(), PAYLOAD_BYTES_MAX),
     ];
@@ -24,12 +25,16 @@ fn facts() -> Vec<(String, usize)> {
         ("DF_EVENT_EXEC", kind::EXEC),
         ("DF_EVENT_EXIT", kind::EXIT),
         ("DF_EVENT_FORK", kind::FORK),
+        ("DF_EVENT_FILE", kind::FILE),
         ("DF_FLAG_LAST", flag::LAST),
         ("DF_FLAG_UNREADABLE", flag::UNREADABLE),
         ("DF_FLAG_SEQ_UNSURE", flag::SEQ_UNSURE),
         ("DF_FLAG_NO_SEQ", flag::NO_SEQ),
         ("DF_FLAG_NO_COPY", flag::NO_COPY),
         ("DF_FLAG_NO_CGROUP", flag::NO_CGROUP),
+        ("DF_FILE_PATH_CUT", file_flag::PATH_CUT),
+        ("DF_FILE_NO_MOUNT", file_flag::NO_MOUNT),
+        ("DF_FILE_VIRTUAL", file_flag::VIRTUAL),
         ("DF_INGRESS", direction::INGRESS),
         ("DF_EGRESS", direction::EGRESS),
         ("DF_ROLE_CONNECT", role::CONNECT),
@@ -51,6 +56,7 @@ fn facts() -> Vec<(String, usize)> {
         ("df_socket", socket::BYTES),
         ("df_process", process::BYTES),
         ("df_exec", exec::BYTES),
+        ("df_file", file::BYTES),
     ] {
         facts.push((format!("sizeof(struct {of})"), bytes));
     }
@@ -96,6 +102,18 @@ fn offsets() -> Vec<(&'static str, &'static str, usize)> {
         ("df_process", "path_bytes", process::PATH_BYTES),
         ("df_process", "netns", process::NETNS),
         ("df_exec", "cgroup", exec::CGROUP),
+        ("df_file", "trace_id", file::TRACE_ID),
+        ("df_file", "coroutine_id", file::COROUTINE_ID),
+        ("df_file", "duration_ns", file::DURATION_NS),
+        ("df_file", "offset_bytes", file::OFFSET_BYTES),
+        ("df_file", "asked_bytes", file::ASKED_BYTES),
+        ("df_file", "result", file::RESULT),
+        ("df_file", "inode", file::INODE),
+        ("df_file", "device", file::DEVICE),
+        ("df_file", "magic", file::MAGIC),
+        ("df_file", "path_bytes", file::PATH_BYTES),
+        ("df_file", "mount_bytes", file::MOUNT_BYTES),
+        ("df_file", "source", file::SOURCE),
         ("df_socket", "netns", socket::NETNS),
     ]
 }

@@ -116,15 +116,17 @@ impl Functions {
     }
 }
 
-/// The program that others end in.
+/// The programs that others end in, by `enum tail` of bpf/lib/caller.bpf.h.
 fn fill_tail(object: &mut Ebpf) -> Result<(), String> {
-    const NAME: &str = "function_tail";
-    let program = program(object, NAME)?;
-    let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
-    let program = program.map_err(|error| format!("program {NAME}: {error}"))?;
-    let map = object.map_mut("tails_function").ok_or("the object has no map tails_function")?;
-    let mut tails = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
-    tails.set(0, &program, 0).map_err(|error| chain(&error))
+    for (index, name) in ["function_tail", "function_file"].into_iter().enumerate() {
+        let program = program(object, name)?;
+        let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
+        let program = program.map_err(|error| format!("program {name}: {error}"))?;
+        let map = object.map_mut("tails_function").ok_or("the object has no map tails_function")?;
+        let mut tails = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
+        tails.set(index as u32, &program, 0).map_err(|error| chain(&error))?;
+    }
+    Ok(())
 }
 
 /// A program, loaded.

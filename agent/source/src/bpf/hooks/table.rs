@@ -1,9 +1,10 @@
 //! Which programs make up each hook.
 //!
-//! In: nothing. Out: names in the object, tracepoints, numbers of system calls. Never: a call to the
-//! kernel.
+//! In: nothing. Out: names in the object, tracepoints, numbers of system calls. Never: a hook
+//! attached.
 
 use super::super::event::Hook;
+use super::super::sys;
 
 /// Programs of a hook with their tracepoints. The exit stands first: no call is noted at its entry
 /// without somebody who takes it at the exit.
@@ -100,13 +101,79 @@ pub const PROGRAMS: &[(Hook, &[Program])] = &[
             ("enter_recvmmsg", "syscalls", "sys_enter_recvmmsg"),
         ],
     ),
+    (
+        Hook::Pread64,
+        &[
+            ("exit_pread64", "syscalls", "sys_exit_pread64"),
+            ("enter_pread64", "syscalls", "sys_enter_pread64"),
+        ],
+    ),
+    (
+        Hook::Pwrite64,
+        &[
+            ("exit_pwrite64", "syscalls", "sys_exit_pwrite64"),
+            ("enter_pwrite64", "syscalls", "sys_enter_pwrite64"),
+        ],
+    ),
+    (
+        Hook::Preadv,
+        &[
+            ("exit_preadv", "syscalls", "sys_exit_preadv"),
+            ("enter_preadv", "syscalls", "sys_enter_preadv"),
+        ],
+    ),
+    (
+        Hook::Pwritev,
+        &[
+            ("exit_pwritev", "syscalls", "sys_exit_pwritev"),
+            ("enter_pwritev", "syscalls", "sys_enter_pwritev"),
+        ],
+    ),
+    (
+        Hook::Preadv2,
+        &[
+            ("exit_preadv2", "syscalls", "sys_exit_preadv2"),
+            ("enter_preadv2", "syscalls", "sys_enter_preadv2"),
+        ],
+    ),
+    (
+        Hook::Pwritev2,
+        &[
+            ("exit_pwritev2", "syscalls", "sys_exit_pwritev2"),
+            ("enter_pwritev2", "syscalls", "sys_enter_pwritev2"),
+        ],
+    ),
+    (
+        Hook::Sendfile64,
+        &[
+            ("exit_sendfile64", "syscalls", "sys_exit_sendfile64"),
+            ("enter_sendfile64", "syscalls", "sys_enter_sendfile64"),
+        ],
+    ),
+    (
+        Hook::Splice,
+        &[
+            ("exit_splice", "syscalls", "sys_exit_splice"),
+            ("enter_splice", "syscalls", "sys_enter_splice"),
+        ],
+    ),
 ];
+
+/// Whether this kernel has the system call of a hook at all: two came with 4.6.
+pub fn is_there(hook: Hook) -> bool {
+    let number = match hook {
+        Hook::Preadv2 => libc::SYS_preadv2,
+        Hook::Pwritev2 => libc::SYS_pwritev2,
+        _ => return true,
+    };
+    sys::has_vector_call(number)
+}
 
 /// Program in the object, category and name of its tracepoint.
 pub type Program = (&'static str, &'static str, &'static str);
 
 /// Numbers of the system calls in the order of hooks, for the table that raw tracepoints use.
-pub fn syscall_numbers() -> [(Hook, libc::c_long); 14] {
+pub fn syscall_numbers() -> [(Hook, libc::c_long); 22] {
     [
         (Hook::Read, libc::SYS_read),
         (Hook::Write, libc::SYS_write),
@@ -122,5 +189,13 @@ pub fn syscall_numbers() -> [(Hook, libc::c_long); 14] {
         (Hook::Accept, libc::SYS_accept),
         (Hook::Accept4, libc::SYS_accept4),
         (Hook::Close, libc::SYS_close),
+        (Hook::Pread64, libc::SYS_pread64),
+        (Hook::Pwrite64, libc::SYS_pwrite64),
+        (Hook::Preadv, libc::SYS_preadv),
+        (Hook::Pwritev, libc::SYS_pwritev),
+        (Hook::Preadv2, libc::SYS_preadv2),
+        (Hook::Pwritev2, libc::SYS_pwritev2),
+        (Hook::Sendfile64, libc::SYS_sendfile),
+        (Hook::Splice, libc::SYS_splice),
     ]
 }
