@@ -194,11 +194,42 @@ fn cases() -> Vec<Case> {
         begin.write_all(b"x").expect("written");
         end.read_exact(&mut [0u8; 1]).expect("read");
     }));
+    cases.extend(file_cases());
     cases.push(plain_case("getppid (no hook)", || {
         // SAFETY: takes nothing, gives a number.
         unsafe { libc::getppid() };
     }));
     cases
+}
+
+/// The same short read of a file, outside of a request and within one.
+fn file_cases() -> [Case; 2] {
+    let case = |name, is_within: bool| {
+        let (mut near, mut far) = tcp_pair();
+        let program = std::env::current_exe().and_then(std::fs::File::open).expect("this program");
+        let run = Box::new(move || {
+            far.write_all(b"x").expect("sent");
+            near.read_exact(&mut [0u8; 1]).expect("received");
+            if !is_within {
+                near.write_all(b"x").expect("sent");
+                far.read_exact(&mut [0u8; 1]).expect("received");
+                far.write_all(b"x").expect("sent");
+            }
+            let mut buffer = [0u8; 100];
+            let start = Instant::now();
+            for _ in 0..CALLS {
+                let bytes = std::os::unix::fs::FileExt::read_at(&program, &mut buffer, 64);
+                assert_eq!(bytes.expect("read"), 100);
+            }
+            let spent = start.elapsed();
+            if !is_within {
+                near.read_exact(&mut [0u8; 1]).expect("received");
+            }
+            spent
+        });
+        Case { name, calls: CALLS, run }
+    };
+    [case("pread64 100 B, file", false), case("pread64 100 B, file, in a request", true)]
 }
 
 fn udp_case() -> Case {

@@ -16,7 +16,7 @@ use super::kernel_functions::KernelFunctions;
 use super::peek::Peek;
 use super::perf::PerfRings;
 use super::probe_events;
-use super::relocate::relocate;
+use super::relocate::{Offsets, relocate};
 use super::reorder::Reorder;
 use super::requirements::{self, Requirement};
 use super::ring::Ring;
@@ -121,15 +121,41 @@ fn load_v310(
     let wrapped = (config.mechanism == Mechanism::Function
         || requirements::syscall_tracepoints().is_err())
         && hooks::are_wrapped();
-    let files = infer::files_known(&offsets);
     let mut config = config.clone();
+    let mut files = infer::files_known(&offsets);
     if files.is_err() {
         config.files.mode = FileMode::Off;
     }
-    let config = &config;
-    settings::put(config, wrapped, &mut offsets);
+    let mut opened = open_v310(&config, wrapped, &mut offsets);
+    if let Err(error) = &opened
+        && config.files.mode != FileMode::Off
+    {
+        // What belongs to files may be what this kernel refuses.
+        files = Err(error.clone());
+        config.files.mode = FileMode::Off;
+        opened = open_v310(&config, wrapped, &mut offsets);
+    }
+    let mut object = opened.map_err(refuse)?;
+    let Map::PerfEventArray(events) = map_of(&mut object, "events")? else {
+        return Err(BpfError::Load("the map events is not a perf event array".to_owned()));
+    };
+    let rings = PerfRings::new(events, config.ring_bytes_valid() as usize)
+        .map_err(|source| BpfError::Io { what: "rings", source })?;
+    let kind = Loaded {
+        tier: Tier::V310,
+        offsets: "inference",
+        why_older: why_older.to_owned(),
+        told: Told { mode_known: offsets.get("kernel_stack", "mode").is_some(), wrapped },
+        files,
+    };
+    assemble(&config, object, Reader::Perf(rings), None, kind)
+}
+
+/// The object of that tier with these settings.
+fn open_v310(config: &BpfConfig, wrapped: bool, offsets: &mut Offsets) -> Result<Ebpf, String> {
+    settings::put(config, wrapped, offsets);
     let required = [infer::REQUIRED, infer::REQUIRED_SOCKETS].concat();
-    let bytes = relocate(&OBJECT_V310.0, &offsets, &required).map_err(refuse)?;
+    let bytes = relocate(&OBJECT_V310.0, offsets, &required)?;
     let cpus = sys::possible_cpus();
     let mut loader = EbpfLoader::new();
     loader
@@ -144,21 +170,9 @@ fn load_v310(
         .map_max_entries("go_traces", if config.go { GO_TRACES } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
-    let mut object = loader.load(&bytes).map_err(|error| refuse(chain(&error)))?;
-    fill_tails(&mut object).map_err(refuse)?;
-    let Map::PerfEventArray(events) = map_of(&mut object, "events")? else {
-        return Err(BpfError::Load("the map events is not a perf event array".to_owned()));
-    };
-    let rings = PerfRings::new(events, config.ring_bytes_valid() as usize)
-        .map_err(|source| BpfError::Io { what: "rings", source })?;
-    let kind = Loaded {
-        tier: Tier::V310,
-        offsets: "inference",
-        why_older: why_older.to_owned(),
-        told: Told { mode_known: offsets.get("kernel_stack", "mode").is_some(), wrapped },
-        files,
-    };
-    assemble(config, object, Reader::Perf(rings), None, kind)
+    let mut object = loader.load(&bytes).map_err(|error| chain(&error))?;
+    fill_tails(&mut object, config.files.mode != FileMode::Off)?;
+    Ok(object)
 }
 
 /// What was loaded, and why it is not the newest.
@@ -172,8 +186,9 @@ struct Loaded {
 }
 
 /// The programs that others end in, by `enum tail` of bpf/lib/caller.bpf.h.
-fn fill_tails(object: &mut Ebpf) -> Result<(), String> {
-    for (index, name) in ["capture_tail", "file_tail"].into_iter().enumerate() {
+fn fill_tails(object: &mut Ebpf, with_files: bool) -> Result<(), String> {
+    let names = ["capture_tail", "file_tail"];
+    for (index, name) in names.into_iter().take(1 + usize::from(with_files)).enumerate() {
         let program: &mut TracePoint = object
             .program_mut(name)
             .ok_or_else(|| format!("the object has no {name}"))?

@@ -135,7 +135,8 @@ pub fn file_system_kind(file: BorrowedFd<'_>) -> io::Result<u64> {
     check(unsafe { libc::fstatfs(file.as_raw_fd(), found.as_mut_ptr()) })?;
     // SAFETY: all of its bits may be 0, which they were before the call.
     let found = unsafe { found.assume_init() };
-    Ok(found.f_type.cast_unsigned())
+    // With a sign in some C libraries, without in others.
+    Ok(u64::from_ne_bytes(found.f_type.to_ne_bytes()))
 }
 
 /// Number of the calling thread.

@@ -119,7 +119,12 @@ impl Functions {
 /// The programs that others end in, by `enum tail` of bpf/lib/caller.bpf.h.
 fn fill_tail(object: &mut Ebpf) -> Result<(), String> {
     for (index, name) in ["function_tail", "function_file"].into_iter().enumerate() {
-        let program = program(object, name)?;
+        let program = match program(object, name) {
+            Ok(program) => program,
+            // Then the loader has switched calls on files off.
+            Err(_) if index > 0 => continue,
+            Err(why) => return Err(why),
+        };
         let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
         let program = program.map_err(|error| format!("program {name}: {error}"))?;
         let map = object.map_mut("tails_function").ok_or("the object has no map tails_function")?;

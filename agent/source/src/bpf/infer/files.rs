@@ -335,9 +335,12 @@ fn find_mounts(memory: &impl Memory, all: &[Known], dentry: Dentry, offsets: &mu
             let words: Vec<(usize, u64)> = addresses(&head, 0, head.len()).collect();
             let is_pair = |pair: &[(usize, u64)]| {
                 let [(at, parent), (next, point)] = pair else { return None };
+                let above = memory.read(parent + before, 16);
+                let (root, system) = (u64_at(&above, 0), u64_at(&above, 8));
+                // Where the topmost mount says it is mounted is its own root: not that for its root.
                 let leads = *next == at + 8
-                    && u64_at(&memory.read(parent + before, 8), 0)
-                        == dentry.climb(memory, *point, &one.above);
+                    && root == dentry.climb(memory, *point, &one.above)
+                    && root != system;
                 leads.then_some(*at)
             };
             words.windows(2).find_map(is_pair)
