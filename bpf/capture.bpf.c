@@ -55,12 +55,13 @@ static __always_inline u64 ending_nr(struct pt_regs *regs)
 }
 
 /* All system calls: leaves those that are not ours after one load from a table. */
-static __always_inline int enter_any(struct raw_enter_ctx *ctx)
+static __always_inline int enter_any(struct raw_enter_ctx *ctx,
+				     bool is_first __attribute__((unused)))
 {
 	struct task_struct *task;
 	u8 hook = hook_of(ctx->nr);
 
-	if (!hook)
+	if (!hook || hook == DF_HOOK_IO_URING_ENTER)
 		return 0;
 	task = bpf_get_current_task_btf();
 	if ((u32)task->tgid == self_tgid || is_compat(task))
@@ -69,7 +70,7 @@ static __always_inline int enter_any(struct raw_enter_ctx *ctx)
 }
 
 /* All system calls: leaves those that are not ours, and where none was stored at entry. */
-static __always_inline int exit_any(struct raw_exit_ctx *ctx)
+static __always_inline int exit_any(struct raw_exit_ctx *ctx, bool is_first)
 {
 	struct caller caller = {};
 	struct task_struct *task;
@@ -81,7 +82,8 @@ static __always_inline int exit_any(struct raw_exit_ctx *ctx)
 	task = bpf_get_current_task_btf();
 	thread = thread_leaving(task->pid, hook);
 	if (!thread)
-		return 0;
+		return is_first && hook == DF_HOOK_IO_URING_ENTER ? count_operations(ctx->ret) :
+								    0;
 	caller.pid_tgid = ids_by_btf(task);
 	if (!FIELD_EXISTS(struct pt_regs___x86, orig_ax))
 		caller.g = ((struct pt_regs___arm64 *)ctx->regs)->regs[28];
@@ -98,12 +100,12 @@ static __always_inline int exit_any(struct raw_exit_ctx *ctx)
 	SEC("tp_btf/sys_" #name)               \
 	int raw_##name(struct context *ctx)    \
 	{                                      \
-		return body(ctx);              \
+		return body(ctx, true);        \
 	}                                      \
 	SEC("tp_btf/sys_" #name "_2")          \
 	int raw_##name##_2(struct context *ctx) \
 	{                                      \
-		return body(ctx);              \
+		return body(ctx, false);       \
 	}
 
 TWICE(enter, raw_enter_ctx, enter_any)
@@ -282,6 +284,12 @@ static __always_inline int exit_function(enum df_hook hook, struct function_regs
 		return exit_function(hook, ctx);        \
 	}
 
+SEC("kretprobe/fx_io_uring_enter")
+int fx_io_uring_enter(struct function_regs *ctx)
+{
+	return count_operations(ctx->result);
+}
+
 /* The end of setup_new_exec(): the process has its new name, but the path is not at hand. */
 SEC("kretprobe/fx_exec")
 int fx_exec(void *ctx)
@@ -349,6 +357,13 @@ CALL(preadv2, DF_HOOK_PREADV2)
 CALL(pwritev2, DF_HOOK_PWRITEV2)
 CALL(sendfile64, DF_HOOK_SENDFILE64)
 CALL(splice, DF_HOOK_SPLICE)
+
+/* Only its exit says how many operations the kernel took. */
+SEC("tracepoint/syscalls/sys_exit_io_uring_enter")
+int exit_io_uring_enter(struct exit_ctx *ctx)
+{
+	return UNINTERRUPTED(count_operations(ctx->ret));
+}
 
 ENTER_FUNCTION(close, DF_HOOK_CLOSE)
 

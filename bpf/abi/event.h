@@ -59,6 +59,7 @@ enum df_hook {
 	DF_HOOK_PWRITEV2 = 25,
 	DF_HOOK_SENDFILE64 = 26, /* from a file to a socket: no payload is seen */
 	DF_HOOK_SPLICE = 27,     /* between a socket and a pipe: no payload is seen */
+	DF_HOOK_IO_URING_ENTER = 28, /* makes no record: operations are counted */
 };
 
 enum df_direction {

@@ -119,6 +119,8 @@ pub struct BpfCounters {
     pub tls_calls: u64,
     /// Such calls not told, since no socket was certain.
     pub tls_without_socket: u64,
+    /// Operations that programs handed to the kernel by io_uring, of which none is seen.
+    pub io_uring_operations: u64,
     /// Records of a layout this agent does not know (`EventMalformed`).
     pub malformed: u64,
     /// Events given out after one with a later stamp; not a loss.
@@ -139,6 +141,7 @@ pub struct BpfSource {
     ring: Reader,
     drops: PerCpuArray<MapData, u64>,
     tls_counts: PerCpuArray<MapData, u64>,
+    ring_operations: PerCpuArray<MapData, u64>,
     tls: Option<Result<tls::Programs, String>>,
     excluded: HashMap<MapData, u32, u8>,
     excluded_epochs: Array<MapData, u32>,
@@ -237,6 +240,12 @@ impl BpfSource {
             tls_without_socket: self.tls_count(TLS_NO_SOCKET)?
                 + self.tls_count(TLS_UNSURE)?
                 + self.tls_count(TLS_BUSY)?,
+            io_uring_operations: self
+                .ring_operations
+                .get(&0, 0)
+                .map_err(map_error("counters"))?
+                .iter()
+                .sum(),
             late: self.reorder.late(),
             ..self.counters
         })

@@ -79,6 +79,13 @@ pub const AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL: Metric = Metric {
     unit: "call",
     doc: "Calls of TLS libraries not read, since no socket was certain (memory BIO and the like).",
 };
+/// Operations on files and sockets that programs handed to the kernel by io_uring: none of them is seen.
+pub const AGENT_IO_URING_OPERATIONS_TOTAL: Metric = Metric {
+    name: "agent_io_uring_operations_total",
+    kind: "counter",
+    unit: "call",
+    doc: "Operations on files and sockets that programs handed to the kernel by io_uring: none of them is seen.",
+};
 /// Libraries and programs whose TLS functions are hooked.
 pub const AGENT_TLS_LIBRARIES: Metric = Metric {
     name: "agent_tls_libraries",
@@ -217,6 +224,7 @@ pub const ALL: &[Metric] = &[
     AGENT_TLS_CONNECTIONS_NOT_DECODED,
     AGENT_TLS_CALLS_TOTAL,
     AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL,
+    AGENT_IO_URING_OPERATIONS_TOTAL,
     AGENT_TLS_LIBRARIES,
     AGENT_ROWS_OBSERVED_TOTAL,
     AGENT_ROWS_ACKNOWLEDGED_TOTAL,

@@ -175,6 +175,7 @@ export const METRICS = {
   agent_tls_connections_not_decoded: { kind: "gauge", unit: "connection", doc: "TLS connections of this host's processes that were seen and whose plaintext is not read." },
   agent_tls_calls_total: { kind: "counter", unit: "call", doc: "Calls of TLS libraries whose plaintext was read." },
   agent_tls_calls_without_socket_total: { kind: "counter", unit: "call", doc: "Calls of TLS libraries not read, since no socket was certain (memory BIO and the like)." },
+  agent_io_uring_operations_total: { kind: "counter", unit: "call", doc: "Operations on files and sockets that programs handed to the kernel by io_uring: none of them is seen." },
   agent_tls_libraries: { kind: "gauge", unit: "file", doc: "Libraries and programs whose TLS functions are hooked." },
   agent_rows_observed_total: { kind: "counter", unit: "row", doc: "Rows handed to export, per table." },
   agent_rows_acknowledged_total: { kind: "counter", unit: "row", doc: "Rows that the server made durable, per table." },

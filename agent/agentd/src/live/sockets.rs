@@ -183,6 +183,7 @@ fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: 
     let mut losses = losses.clone();
     let BpfCounters { ring_full, payload_unreadable, map_full, hook_missed, malformed, .. } =
         counters;
+    let io_uring = counters.io_uring_operations;
     let without_socket = counters.tls_without_socket;
     losses.add(Drop::RingFull, ring_full);
     losses.add(Drop::PayloadUnreadable, payload_unreadable);
@@ -196,6 +197,7 @@ fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: 
             (metrics::AGENT_CONVERSATIONS.name, load.conversations as f64),
             (metrics::AGENT_SESSIONS_PENDING.name, load.sessions as f64),
             (metrics::AGENT_TLS_CONNECTIONS_NOT_DECODED.name, pipeline.undecoded() as f64),
+            (metrics::AGENT_IO_URING_OPERATIONS_TOTAL.name, io_uring as f64),
             (metrics::AGENT_TLS_CALLS_TOTAL.name, counters.tls_calls as f64),
             (metrics::AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL.name, without_socket as f64),
         ]

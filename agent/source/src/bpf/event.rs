@@ -44,11 +44,12 @@ pub enum Hook {
     Pwritev2 = 25,
     Sendfile64 = 26,
     Splice = 27,
+    IoUringEnter = 28,
 }
 
 impl Hook {
     /// Every hook, in the order of the ids.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Read,
         Self::Write,
         Self::Readv,
@@ -76,6 +77,7 @@ impl Hook {
         Self::Pwritev2,
         Self::Sendfile64,
         Self::Splice,
+        Self::IoUringEnter,
     ];
 
     /// Number of the hook in records.
@@ -141,6 +143,7 @@ impl Hook {
             Self::Pwritev2 => "pwritev2",
             Self::Sendfile64 => "sendfile64",
             Self::Splice => "splice",
+            Self::IoUringEnter => "io_uring_enter",
         }
     }
 }

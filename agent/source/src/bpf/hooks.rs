@@ -163,7 +163,7 @@ fn attach_raw(
     // system calls; for what is told once that is better than two programs.
     let tracefs = if twice { TraceFs::open().ok() } else { None };
     let mut reports = Vec::new();
-    for hook in Hook::ALL.into_iter().filter(|hook| !hook.is_tls()) {
+    for hook in Hook::ALL.into_iter().filter(|hook| !hook.is_tls() && is_there(*hook)) {
         let raw = match hook {
             Hook::Exec => Some(RAW_EXEC),
             Hook::Exit => Some(RAW_END),

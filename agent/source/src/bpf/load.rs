@@ -218,10 +218,9 @@ fn assemble(
 ) -> Result<(BpfSource, Vec<HookReport>), BpfError> {
     let mut tls =
         (config.tls || config.go).then(|| crate::tls::Programs::load(&mut object, config));
-    let tls_counts =
-        PerCpuArray::try_from(map_of(&mut object, "tls_counts")?).map_err(map_error("counters"))?;
-    let drops =
-        PerCpuArray::try_from(map_of(&mut object, "drops")?).map_err(map_error("counters"))?;
+    let tls_counts = counters(&mut object, "tls_counts")?;
+    let drops = counters(&mut object, "drops")?;
+    let ring_operations = counters(&mut object, "ring_operations")?;
     let what = "excluded processes";
     let mut excluded: HashMap<MapData, u32, u8> =
         HashMap::try_from(map_of(&mut object, "excluded")?).map_err(map_error(what))?;
@@ -263,6 +262,7 @@ fn assemble(
         ring,
         drops,
         tls_counts,
+        ring_operations,
         tls,
         excluded,
         excluded_epochs,
@@ -277,6 +277,11 @@ fn assemble(
     };
     sys::trim_heap();
     Ok((source, reports))
+}
+
+/// A map of counters, one a CPU.
+fn counters(object: &mut Ebpf, name: &str) -> Result<PerCpuArray<MapData, u64>, BpfError> {
+    PerCpuArray::try_from(map_of(object, name)?).map_err(map_error("counters"))
 }
 
 fn missing(feature: &'static str, why_not: String) -> BpfError {
@@ -409,12 +414,12 @@ mod tests {
     fn the_table_has_each_call_that_is_on() {
         let config = BpfConfig { hooks_off: vec![Hook::Read], ..BpfConfig::default() };
         let table = hook_table(&config);
-        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 21);
+        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 22);
         assert_eq!(table[usize::try_from(libc::SYS_write).expect("small")], Hook::Write.id());
         assert_eq!(table[usize::try_from(libc::SYS_read).expect("small")], 0);
         let files = FileCalls { mode: FileMode::Off, ..FileCalls::default() };
         let table = hook_table(&BpfConfig { files, ..BpfConfig::default() });
-        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 16);
+        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 17);
     }
 
     #[test]

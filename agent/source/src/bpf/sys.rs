@@ -79,9 +79,9 @@ pub fn program_misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     Ok(info.last_chunk().copied().map_or(0, u64::from_ne_bytes))
 }
 
-/// Whether the kernel has a system call that takes a descriptor and a vector: it is given none.
-pub fn has_vector_call(number: libc::c_long) -> bool {
-    // SAFETY: no descriptor has this number, and the vector is empty.
+/// Whether the kernel has a system call that takes a descriptor first: it is given none.
+pub fn has_call(number: libc::c_long) -> bool {
+    // SAFETY: no descriptor has this number, and nothing is at the address 0.
     let done = unsafe { libc::syscall(number, -1i64, 0i64, 0i64, 0i64, 0i64, 0i64) };
     done >= 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ENOSYS)
 }

@@ -63,6 +63,54 @@ fn what_sendfile_and_splice_move_is_told_by_its_length() {
     assert_eq!(received.tcp_seq, asked[0].tcp_seq);
 }
 
+#[test]
+fn operations_by_io_uring_are_counted() {
+    let Some(capture) = Capture::start(|_| {}) else { return };
+    let before = capture.counters().io_uring_operations;
+    match submit_nothing() {
+        Ok(submitted) => assert_eq!(submitted, 1),
+        Err(error) => return println!("SKIPPED: io_uring: {error}"),
+    }
+    // Other programs may use it, too.
+    let counted = capture.counters().io_uring_operations - before;
+    assert!((1..1000).contains(&counted), "{counted}");
+}
+
+/// Hands one operation to the kernel that does nothing (IORING_OP_NOP); how many it took. Layouts:
+/// io_uring_setup(2).
+fn submit_nothing() -> std::io::Result<i64> {
+    const TAIL_AT: usize = 11;
+    const ARRAY_AT: usize = 16;
+    const SQES_AT: i64 = 0x1000_0000;
+    let mut params = [0u32; 30];
+    // SAFETY: the kernel writes the 120 bytes, which live through the call.
+    let ring = unsafe { libc::syscall(libc::SYS_io_uring_setup, 1i64, params.as_mut_ptr()) };
+    if ring < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    let fd = i32::try_from(ring).expect("a descriptor");
+    let map = |bytes: usize, at: i64| {
+        let (access, how) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED);
+        // SAFETY: a new mapping, at no address that is in use.
+        let place = unsafe { libc::mmap(null_mut(), bytes, access, how, fd, at) };
+        assert_ne!(place, libc::MAP_FAILED);
+        place.cast::<u32>()
+    };
+    let _sqes = map(64, SQES_AT);
+    let queue = map(params[ARRAY_AT] as usize + 4, 0);
+    // SAFETY: both places are in the mapping; an entry of zeros is there already.
+    unsafe {
+        queue.add(params[ARRAY_AT] as usize / 4).write_volatile(0);
+        queue.add(params[TAIL_AT] as usize / 4).write_volatile(1);
+    }
+    // SAFETY: numbers, and no signal mask.
+    let submitted =
+        unsafe { libc::syscall(libc::SYS_io_uring_enter, ring, 1i64, 0i64, 0i64, 0i64, 0i64) };
+    // SAFETY: our own descriptor.
+    unsafe { libc::close(fd) };
+    if submitted < 0 { Err(std::io::Error::last_os_error()) } else { Ok(submitted) }
+}
+
 fn splice(from: i32, to: i32) -> isize {
     // SAFETY: open descriptors, no place in memory.
     unsafe { libc::splice(from, null_mut(), to, null_mut(), 4096, 0) }

@@ -157,23 +157,25 @@ pub const PROGRAMS: &[(Hook, &[Program])] = &[
             ("enter_splice", "syscalls", "sys_enter_splice"),
         ],
     ),
+    (Hook::IoUringEnter, &[("exit_io_uring_enter", "syscalls", "sys_exit_io_uring_enter")]),
 ];
 
-/// Whether this kernel has the system call of a hook at all: two came with 4.6.
+/// Whether this kernel has the system call of a hook at all: two came with 4.6, one with 5.1.
 pub fn is_there(hook: Hook) -> bool {
     let number = match hook {
         Hook::Preadv2 => libc::SYS_preadv2,
         Hook::Pwritev2 => libc::SYS_pwritev2,
+        Hook::IoUringEnter => libc::SYS_io_uring_enter,
         _ => return true,
     };
-    sys::has_vector_call(number)
+    sys::has_call(number)
 }
 
 /// Program in the object, category and name of its tracepoint.
 pub type Program = (&'static str, &'static str, &'static str);
 
 /// Numbers of the system calls in the order of hooks, for the table that raw tracepoints use.
-pub fn syscall_numbers() -> [(Hook, libc::c_long); 22] {
+pub fn syscall_numbers() -> [(Hook, libc::c_long); 23] {
     [
         (Hook::Read, libc::SYS_read),
         (Hook::Write, libc::SYS_write),
@@ -197,5 +199,6 @@ pub fn syscall_numbers() -> [(Hook, libc::c_long); 22] {
         (Hook::Pwritev2, libc::SYS_pwritev2),
         (Hook::Sendfile64, libc::SYS_sendfile),
         (Hook::Splice, libc::SYS_splice),
+        (Hook::IoUringEnter, libc::SYS_io_uring_enter),
     ]
 }
