@@ -1,6 +1,8 @@
-//! What the hooks add to system calls: runs the example `syscall_cost` of crate `source`.
+//! What the hooks add to system calls and to calls of TLS libraries, and whether a flood of events is
+//! accounted for: runs examples of crate `source`.
 //!
-//! In: its table of nanoseconds a call. Out: the worst case with payload, without, and left out.
+//! In: what they print. Out: the worst case with payload, without, and left out; the cost of a hook in
+//! a library; events a second, and those that nobody counted.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +11,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::targets::Measurement;
 
-const COMMAND: &str = "`target/release/examples/syscall_cost`";
+const SYSCALL_COST: &str = "syscall_cost";
+const TLS_COST: &str = "tls_cost";
+const EVENT_FLOOD: &str = "event_flood";
 
 /// One line of the example's table.
 #[derive(Debug, PartialEq)]
@@ -20,16 +24,53 @@ struct Case<'a> {
     traced_ns: f64,
 }
 
-/// Runs the example and takes the worst of its cases.
+/// Runs the examples.
 pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
-    let program = programs.join("examples/syscall_cost");
+    let text = run(programs, SYSCALL_COST)?;
+    let cases: Vec<Case<'_>> = text.lines().filter_map(case).collect();
+    ensure!(!cases.is_empty(), "{SYSCALL_COST} printed no table");
+    let mut found = worst_cases(&cases);
+    let text = run(programs, TLS_COST)?;
+    found.push(uprobe(&text).context("tls_cost printed no table")?);
+    let text = run(programs, EVENT_FLOOD)?;
+    found.extend(flood(&text).context("event_flood printed no numbers")?);
+    Ok(found)
+}
+
+fn run(programs: &Path, name: &str) -> Result<String> {
+    let program = programs.join("examples").join(name);
     let output = Command::new(&program).output().with_context(|| program.display().to_string())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     print!("{text}");
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-    let cases: Vec<Case<'_>> = text.lines().filter_map(case).collect();
-    ensure!(!cases.is_empty(), "the example printed no table");
-    Ok(worst_cases(&cases))
+    Ok(text)
+}
+
+fn command(name: &str) -> String {
+    format!("`target/release/examples/{name}`")
+}
+
+/// A call that moves nothing has two hooks, `name   unhooked  hooked  added`.
+fn uprobe(text: &str) -> Option<Measurement> {
+    let line = text.lines().find_map(|line| line.strip_prefix("nothing moved"))?;
+    let added_ns: f64 = line.split_whitespace().last()?.parse().ok()?;
+    let how = format!("{}: half of what entry and return add", command(TLS_COST));
+    Some(Measurement::new("uprobe_ns", added_ns / 2.0, how))
+}
+
+/// `made N seen N lost N rate N`.
+fn flood(text: &str) -> Option<[Measurement; 2]> {
+    let line = text.lines().find(|line| line.starts_with("made "))?;
+    let number = |name: &str| -> Option<f64> {
+        line.split_whitespace().skip_while(|word| *word != name).nth(1)?.parse().ok()
+    };
+    let (made, seen, lost) = (number("made")?, number("seen")?, number("lost")?);
+    let how =
+        format!("{}: {made} calls, {seen} seen, {lost} counted as lost", command(EVENT_FLOOD));
+    Some([
+        Measurement::new("flood_events", number("rate")?, how.clone()),
+        Measurement::new("flood_uncounted", (made - seen - lost).max(0.0), how),
+    ])
 }
 
 fn worst_cases(cases: &[Case<'_>]) -> Vec<Measurement> {
@@ -43,7 +84,7 @@ fn worst_cases(cases: &[Case<'_>]) -> Vec<Measurement> {
     let mut found = Vec::new();
     let mut add = |id, cases: Vec<&Case<'_>>, value: &dyn Fn(&Case<'_>) -> f64| {
         if let Some(worst) = cases.into_iter().max_by(|a, b| value(a).total_cmp(&value(b))) {
-            let how = format!("{COMMAND}, worst case: {}", worst.name);
+            let how = format!("{}, worst case: {}", command(SYSCALL_COST), worst.name);
             found.push(Measurement::new(id, value(worst), how));
         }
     };
@@ -70,6 +111,15 @@ fn case(line: &str) -> Option<Case<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_is_read() {
+        let found = flood("made 1000 seen 600 lost 390 rate 5000\n").expect("a line");
+        assert_eq!(found.map(|m| m.value), [5000.0, 10.0]);
+        assert!(flood("made 1000 seen 600").is_none());
+        let text = "ns a call   unhooked  hooked  added\nnothing moved    2   6002   6000\n";
+        assert_eq!(uprobe(text).expect("a line").value.to_bits(), 3000.0f64.to_bits());
+    }
 
     #[test]
     fn the_worst_cases_are_taken() {

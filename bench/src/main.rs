@@ -10,6 +10,7 @@ mod kernel_side;
 mod machine;
 mod page;
 mod peer;
+mod slow_down;
 mod system_load;
 mod targets;
 
@@ -23,8 +24,9 @@ use targets::Measurement;
 /// A section measures one part and gives its numbers.
 type Section = fn(&Path) -> Result<Vec<Measurement>>;
 
-const SECTIONS: [(&str, Section); 5] = [
+const SECTIONS: [(&str, Section); 6] = [
     ("kernel", kernel_side::measure),
+    ("slow-down", slow_down::measure),
     ("core", core_path::measure),
     ("peer", peer::measure),
     ("ingest", ingest_path::measure),
@@ -48,7 +50,7 @@ fn run() -> Result<()> {
         match word.as_str() {
             "--write" => file = Some(words.next().context("--write needs a file")?),
             _ if SECTIONS.iter().any(|(name, _)| *name == word) => names.push(word),
-            _ => bail!("{word:?} is no section: kernel, core, peer, ingest, system"),
+            _ => bail!("{word:?} is no section: kernel, slow-down, core, peer, ingest, system"),
         }
     }
     let program = std::env::current_exe()?;

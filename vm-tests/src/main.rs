@@ -24,8 +24,8 @@ use anyhow::{Context, Result};
 
 /// Name of the program when it is the one that leads.
 const LEADER: &str = "vm-guest";
-/// After which it is said to hang: five times what a busy machine needs.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// After which it is said to hang: several times what a busy machine needs.
+const PATIENCE: Duration = Duration::from_secs(400);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();

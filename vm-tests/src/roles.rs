@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::conversations::{self, Exchange};
 
 /// How long an end waits for the other.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// By which system calls bytes are moved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,10 +7,11 @@ mod settings;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use schema::L7Protocol;
 use serde_yaml_ng::Value;
 use source::bpf::{FileCalls, FileMode};
+use source::priority::NICE;
 
 pub use settings::Settings;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub spool_bytes: u64,
     /// Memory that the agent may take. unit byte
     pub memory_bytes: u64,
+    /// Nice value of the agent; `None`: that of who starts it.
+    pub nice: Option<i32>,
     /// Ports of our own traffic, which is left out.
     pub own_ports: Vec<u16>,
     /// Interval of self-telemetry.
@@ -156,6 +159,7 @@ impl Config {
             token_file: (!token_file.is_empty()).then(|| token_file.into()),
             spool_bytes: s.count("agent.spool_bytes")?,
             memory_bytes: s.count("global.limits.max_memory")? << 20,
+            nice: nice(s)?,
             own_ports: ports(&s.list("agent.own_ports")?.join(",")).context("agent.own_ports")?,
             telemetry_interval: s.duration("global.self_monitoring.interval")?,
             proc_dir: s.text("inputs.proc.proc_dir_path")?.into(),
@@ -179,6 +183,14 @@ impl Config {
 
 /// DeepFlow's default of `ingester_port`, a Kubernetes node port; ours listens on its own.
 const DEEPFLOW_INGESTER_PORT: u16 = 30033;
+
+/// 0 is the default and means that nothing is changed.
+fn nice(s: &Settings) -> Result<Option<i32>> {
+    let path = "global.tunning.process_scheduling_priority";
+    let nice = i32::try_from(s.integer(path)?).with_context(|| path.to_owned())?;
+    ensure!(NICE.contains(&nice), "{path}: {nice} is not from {} to {}", NICE.start(), NICE.end());
+    Ok((nice != 0).then_some(nice))
+}
 
 fn packets(s: &Settings) -> Result<PacketConfig> {
     let decap = s.list("inputs.cbpf.preprocess.tunnel_decap_protocols")?;
@@ -401,6 +413,20 @@ mod tests {
         assert!(ports("").expect("none").is_empty());
         for bad in ["a", "70000", "1-", "80-x"] {
             assert!(ports(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_priority_is_a_nice_value() {
+        let of = |value: &str| {
+            let yaml = format!("global: {{tunning: {{process_scheduling_priority: {value}}}}}");
+            nice(&Settings::parse(&yaml).expect("a key"))
+        };
+        assert_eq!((of("0").expect("none"), of("-20").expect("first")), (None, Some(-20)));
+        assert_eq!(of("19").expect("last"), Some(19));
+        for bad in ["20", "-21", "much", "99999999999"] {
+            let text = format!("{:#}", of(bad).expect_err("no nice value"));
+            assert!(text.contains("process_scheduling_priority"), "{text}");
         }
     }
 

@@ -113,6 +113,12 @@ fn load(path: Option<&Path>) -> Result<Config> {
     for key in ignored {
         tracing::warn!("{key} is not acted on by this version");
     }
+    // Before any other thread begins: they take it over.
+    if let Some(nice) = config.nice
+        && let Err(error) = source::priority::set_nice(nice)
+    {
+        tracing::warn!(nice, %error, "global.tunning.process_scheduling_priority cannot be set");
+    }
     Ok(config)
 }
 

@@ -6,5 +6,6 @@
 pub mod bpf;
 pub mod packet;
 mod perf_event;
+pub mod priority;
 pub mod replay;
 pub mod tls;

@@ -97,8 +97,8 @@ pub const KEYS: &[Key] = &[
     Key {
         path: "global.tunning.process_scheduling_priority",
         default: "0",
-        restart: false,
-        used: false,
+        restart: true,
+        used: true,
     },
     Key {
         path: "global.tunning.idle_memory_trimming",

@@ -73,6 +73,12 @@ impl Settings {
         value.as_u64().ok_or_else(|| wrong(path, "a whole number", &value))
     }
 
+    /// A whole number of either sign.
+    pub fn integer(&self, path: &str) -> Result<i64> {
+        let value = self.value(path)?;
+        value.as_i64().ok_or_else(|| wrong(path, "a whole number", &value))
+    }
+
     /// A text.
     pub fn text(&self, path: &str) -> Result<String> {
         let value = self.value(path)?;
