@@ -13,6 +13,7 @@ pub mod replay;
 pub mod selfcheck;
 pub mod teardown;
 pub mod tls;
+pub mod tls_gnutls;
 pub mod tls_go;
 
 use std::path::PathBuf;
@@ -61,6 +62,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "nats", run: real_servers::nats },
     Scenario { name: "zmtp", run: real_servers::zmtp },
     Scenario { name: "tls", run: tls::run },
+    Scenario { name: "tls-gnutls", run: tls_gnutls::run },
     Scenario { name: "tls-go", run: tls_go::run },
     Scenario { name: "ldap", run: real_servers::ldap },
     Scenario { name: "smtp", run: real_servers::smtp },

@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 36] = [
+const NEEDS: [Need; 37] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -84,6 +84,7 @@ const NEEDS: [Need; 36] = [
     need("slapd", "slapd", Purpose::Test),
     need("fcgiwrap", "fcgiwrap", Purpose::Test),
     need("openssl", "openssl", Purpose::Test),
+    need("gnutls-serv", "gnutls-bin", Purpose::Test),
     need("python3", "python3", Purpose::Test),
     need("pip3", "python3-pip", Purpose::Test),
     need("go", "golang-go", Purpose::Test),

@@ -16,9 +16,9 @@ use crate::report::Report;
 use crate::servers::web::{self, Web};
 
 /// Packets show nothing of what is inside.
-const POINTS: [&str; 2] = ["c-p", "s-p"];
+pub const POINTS: [&str; 2] = ["c-p", "s-p"];
 /// After the last answer, before the agent is ended.
-const SETTLE: Duration = Duration::from_secs(1);
+pub const SETTLE: Duration = Duration::from_secs(1);
 const CURL_REQUESTS: usize = 120;
 
 const CONFIGURATION: &str = "
