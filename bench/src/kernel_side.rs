@@ -69,7 +69,7 @@ fn flood(text: &str) -> Option<[Measurement; 2]> {
         format!("{}: {made} calls, {seen} seen, {lost} counted as lost", command(EVENT_FLOOD));
     Some([
         Measurement::new("flood_events", number("rate")?, how.clone()),
-        Measurement::new("flood_uncounted", (made - seen - lost).max(0.0), how),
+        Measurement::new("flood_counted_percent", ((seen + lost) / made * 100.0).min(100.0), how),
     ])
 }
 
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn what_is_printed_is_read() {
         let found = flood("made 1000 seen 600 lost 390 rate 5000\n").expect("a line");
-        assert_eq!(found.map(|m| m.value), [5000.0, 10.0]);
+        assert_eq!(found.map(|m| m.value), [5000.0, 99.0]);
         assert!(flood("made 1000 seen 600").is_none());
         let text = "ns a call   unhooked  hooked  added\nnothing moved    2   6002   6000\n";
         assert_eq!(uprobe(text).expect("a line").value.to_bits(), 3000.0f64.to_bits());
