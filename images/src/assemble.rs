@@ -59,7 +59,7 @@ pub fn image(request: &Request) -> Result<()> {
     let description =
         Description::load(&request.description)?.for_architecture(request.architecture);
     check_words(request)?;
-    let tools = tools::load(&request.tools, request.architecture)?;
+    let tools = tools::load(&request.tools, &description.name, request.architecture)?;
     check_inputs(&description, request)?;
 
     let mut given = Vec::new();

@@ -20,6 +20,8 @@ pub struct Tool {
     pub version: String,
     /// Architecture of what it is for, where each has its own.
     pub architecture: Option<String>,
+    /// Name of the image that it is for, where it is for one.
+    pub image: Option<String>,
     /// sha256 of what the ordinary client brings.
     pub sha256: String,
     /// SPDX expression, where it is known.
@@ -32,29 +34,51 @@ struct Lock {
     tools: Vec<Tool>,
 }
 
-/// The tools of an architecture, sorted.
+/// The tools of an image for an architecture, sorted.
 ///
 /// # Errors
 /// The file and what is wrong with it.
-pub fn load(path: &Path, architecture: Architecture) -> Result<Vec<Tool>> {
+pub fn load(path: &Path, image: &str, architecture: Architecture) -> Result<Vec<Tool>> {
     let named = || format!("lock file of tools {}", path.display());
     let text = std::fs::read_to_string(path).with_context(named)?;
-    parse(&text, architecture).with_context(named)
+    parse(&text, image, architecture).with_context(named)
 }
 
-fn parse(text: &str, architecture: Architecture) -> Result<Vec<Tool>> {
+fn parse(text: &str, image: &str, architecture: Architecture) -> Result<Vec<Tool>> {
     let lock: Lock = toml::from_str(text)?;
     for tool in &lock.tools {
         ensure!(is_sha256(&tool.sha256), "{}: {:?} is no sha256", tool.name, tool.sha256);
     }
-    let is_for_all = |tool: &Tool| tool.architecture.is_none();
+    let fits =
+        |wanted: &Option<String>, word: &str| wanted.as_deref().is_none_or(|one| one == word);
     let mut tools: Vec<Tool> = lock
         .tools
         .into_iter()
-        .filter(|tool| {
-            is_for_all(tool) || tool.architecture.as_deref() == Some(architecture.name())
-        })
+        .filter(|tool| fits(&tool.architecture, architecture.name()) && fits(&tool.image, image))
         .collect();
     tools.sort_unstable();
     Ok(tools)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_image_has_its_own_tools_and_those_of_all() {
+        let one = |name: &str, more: &str| {
+            let sha256 = "0".repeat(64);
+            format!("[[tool]]\nname = \"{name}\"\nversion = \"1\"\nsha256 = \"{sha256}\"\n{more}\n")
+        };
+        let lock = one("rust", "")
+            + &one("engine", "image = \"server\"\narchitecture = \"x86_64\"")
+            + &one("other", "image = \"agent\"");
+        let names = |image, architecture| -> Vec<String> {
+            let tools = parse(&lock, image, architecture).expect("parsed");
+            tools.into_iter().map(|tool| tool.name).collect()
+        };
+        assert_eq!(names("server", Architecture::X86_64), ["engine", "rust"]);
+        assert_eq!(names("server", Architecture::Aarch64), ["rust"]);
+        assert_eq!(names("agent", Architecture::X86_64), ["other", "rust"]);
+    }
 }

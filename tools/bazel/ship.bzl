@@ -63,11 +63,12 @@ def _program_impl(context):
         "Program",
         output,
         """
-        sh tools/ship/program.sh "$ARCH-unknown-linux-musl" "$PACKAGE" "$PROGRAM" "$scratch/out"
+        sh tools/ship/program.sh "$ARCH-unknown-linux-$LIBC" "$PACKAGE" "$PROGRAM" "$scratch/out"
         cp "$scratch/out/$PROGRAM" "$here/$OUTPUT"
         """,
         environment = {
             "ARCH": context.attr.arch,
+            "LIBC": context.attr.libc,
             "PACKAGE": context.attr.package,
             "PROGRAM": context.attr.program,
         },
@@ -79,6 +80,7 @@ program = rule(
     attrs = _TOOLS | {
         "sources": attr.label_list(allow_files = True),
         "arch": attr.string(mandatory = True),
+        "libc": attr.string(default = "musl", values = ["musl", "gnu"]),
         "package": attr.string(mandatory = True),
         "program": attr.string(mandatory = True),
     },
@@ -107,14 +109,20 @@ def _image_impl(context):
         output,
         """
         export IMAGES="$here/$BUILDER"
-        sh tools/ship/image.sh "$IMAGE" "$ARCH" "$here/$OUTPUT" "$IMAGE=$here/$INPUT"
+        for input in $INPUTS; do
+          set -- "$@" "${input%%=*}=$here/${input#*=}"
+        done
+        sh tools/ship/image.sh "$IMAGE" "$ARCH" "$here/$OUTPUT" "$@"
         """,
-        inputs = [context.file.builder, context.file.program],
+        inputs = [context.file.builder] + context.files.inputs,
         environment = {
             "ARCH": context.attr.arch,
             "IMAGE": context.attr.image,
             "BUILDER": context.file.builder.path,
-            "INPUT": context.file.program.path,
+            "INPUTS": " ".join([
+                "{}={}".format(name, label.files.to_list()[0].path)
+                for label, name in context.attr.inputs.items()
+            ]),
         },
     )
 
@@ -126,7 +134,7 @@ image = rule(
         "arch": attr.string(mandatory = True),
         "image": attr.string(mandatory = True),
         "builder": attr.label(mandatory = True, allow_single_file = True),
-        "program": attr.label(mandatory = True, allow_single_file = True),
+        "inputs": attr.label_keyed_string_dict(mandatory = True, allow_files = True),
     },
 )
 

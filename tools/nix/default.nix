@@ -39,27 +39,38 @@ let
       && ! builtins.elem (baseNameOf path) [ "node_modules" "target" ];
   };
 
-  step = name: script: pkgs.runCommandCC name { } ''
+  step = name: script: pkgs.runCommandCC name { nativeBuildInputs = [ pkgs.dpkg ]; } ''
     export RUST=${rust} ZIG=${zig} CRATES=${crates} SCRATCH=$TMPDIR/scratch
     export REVISION=${if revision == null then "unknown" else revision}
     cd ${source}
     ${script}
   '';
-  program = arch: package: name: step "${name}-${arch}" ''
-    sh tools/ship/program.sh ${arch}-unknown-linux-musl ${package} ${name} $out/bin
+  program = triple: package: name: step "${name}-${triple}" ''
+    sh tools/ship/program.sh ${triple} ${package} ${name} $out/bin
   '';
-  agent = arch: program arch "agentd" "deepflow-agent";
-  builder = program "x86_64" "images" "images";
+  static = arch: program "${arch}-unknown-linux-musl";
+  agent = arch: static arch "agentd" "deepflow-agent";
+  builder = static "x86_64" "images" "images";
+  server = program "x86_64-unknown-linux-gnu" "serverd" "deepflow-server";
+  control = static "x86_64" "ctl" "deepflow-ctl";
 
   objects = step "bpf-objects" "sh tools/ship/objects.sh $out";
 
-  image = arch:
+  imageOf = name: arch: inputs:
     if revision == null
     then throw "this tree has changes that no commit has; an image names its commit"
-    else step "deepflow-agent-${arch}.tar" ''
+    else step "deepflow-${name}-${arch}.tar" ''
       export IMAGES=${builder}/bin/images
-      sh tools/ship/image.sh agent ${arch} $out agent=${agent arch}/bin/deepflow-agent
+      sh tools/ship/image.sh ${name} ${arch} $out ${inputs}
     '';
+  image = arch: imageOf "agent" arch "agent=${agent arch}/bin/deepflow-agent";
+  # Its engine is a library for x86_64 alone.
+  serverImage = imageOf "server" "x86_64" (builtins.concatStringsSep " " [
+    "server=${server}/bin/deepflow-server"
+    "ctl=${control}/bin/deepflow-ctl"
+    "engine=${brought "libchdb"}"
+    "runtime=${brought "glibc"}"
+  ]);
   index = step "deepflow-agent.tar" ''
     ${builder}/bin/images index --output $out ${image "x86_64"} ${image "aarch64"}
   '';
@@ -88,6 +99,8 @@ rec {
     agent-image-x86_64 = image "x86_64";
     agent-image-aarch64 = image "aarch64";
     images = index;
+    server-x86_64 = server;
+    server-image-x86_64 = serverImage;
     default = packages.agent-x86_64;
   };
   checks = {

@@ -14,7 +14,7 @@ mkdir -p "$SCRATCH/bin"
 SCRATCH=$(cd "$SCRATCH" && pwd -P)
 RUST=$(cd "$RUST" && pwd -P) ZIG=$(cd "$ZIG" && pwd -P) CRATES=$(cd "$CRATES" && pwd -P)
 host_tools=$RUST/lib/rustlib/x86_64-unknown-linux-gnu/bin
-arch=${triple%%-*}
+arch=${triple%%-*} libc=${triple##*-}
 key=$(printf %s "$triple" | tr - _)
 upper=$(printf %s "$key" | tr '[:lower:]' '[:upper:]')
 
@@ -26,9 +26,26 @@ tool() {
 tool clang "exec '$ZIG/zig' clang -resource-dir '$ZIG/lib' \"\$@\""
 tool ar "exec '$ZIG/zig' ar \"\$@\""
 tool strip-debug "LD_LIBRARY_PATH='$RUST/lib' exec '$host_tools/rust-objcopy' \"\$@\""
-# rustc knows the linker by its name. Static programs for aarch64 it puts at a fixed address; here they get
+# rustc knows the linker by its name. Against glibc zig links, which makes the libraries' symbols of
+# that version itself, so that no glibc of this machine is asked; it unwinds by a library of its own.
+# Not an older one than 2.33: there zig links a stat(2) whose errno nobody reads.
+# Static programs for aarch64 it puts at a fixed address; here they get
 # what those for x86_64 have: the start files for any address, and no interpreter.
-if [ "$arch" = aarch64 ]; then
+if [ "$libc" = gnu ]; then
+  # Macros of crates are for this machine, whose name is the same: its own linker is theirs.
+  tool cc "case \" \$* \" in *' -shared '*) exec cc \"\$@\" ;; esac
+for word; do
+  shift
+  case \$word in
+    -lgcc_s) set -- \"\$@\" -lunwind ;;
+    -fuse-ld=* | -B* | --target=* | -m64) ;;
+    *) set -- \"\$@\" \"\$word\" ;;
+  esac
+done
+export ZIG_GLOBAL_CACHE_DIR='$SCRATCH/zig' ZIG_LOCAL_CACHE_DIR='$SCRATCH/zig'
+exec '$ZIG/zig' cc -target $arch-linux-gnu.2.34 \"\$@\""
+  linker=$SCRATCH/bin/cc
+elif [ "$arch" = aarch64 ]; then
   tool rust-lld "for word; do
   shift
   case \$word in
@@ -58,8 +75,12 @@ export DEEPFLOW_REVISION="$REVISION"
 
 headers=$ZIG/lib/libc/include
 map="-ffile-prefix-map=$CRATES=/crates -ffile-prefix-map=$SCRATCH=/scratch -ffile-prefix-map=$ZIG=/zig"
-flags="--target=$arch-linux-musl -nostdlibinc -isystem $headers/$arch-linux-musl"
-flags="$flags -isystem $headers/generic-musl -isystem $headers/${arch%_64}-linux-any"
+case $libc in
+  gnu) generic=glibc flags=-D__GLIBC_MINOR__=34 ;;
+  *) generic=musl flags= ;;
+esac
+flags="$flags --target=$arch-linux-$libc -nostdlibinc -isystem $headers/$arch-linux-$libc"
+flags="$flags -isystem $headers/generic-$generic -isystem $headers/${arch%_64}-linux-any"
 flags="$flags -isystem $headers/any-linux-any -g0 $map"
 # The functions behind it are in libgcc, which is not linked.
 [ "$arch" != aarch64 ] || flags="$flags -mno-outline-atomics"
@@ -69,6 +90,7 @@ export "CARGO_TARGET_${upper}_LINKER=$linker"
 # As a setting, since the variable for it splits at spaces.
 remap="\"--remap-path-prefix=$source=/src\", \"--remap-path-prefix=$RUST=/rust\""
 remap="$remap, \"--remap-path-prefix=$SCRATCH=/scratch\", \"--remap-path-prefix=$CRATES=/crates\""
+[ "$triple" != x86_64-unknown-linux-gnu ] || remap="$remap, \"-Clinker-features=-lld\""
 
 # A verb of cargo on the locked crates, without network.
 locked_cargo() {

@@ -29,6 +29,12 @@ version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"$/\1/p' Carg
 "$IMAGES" licences --image "images/$name.toml" --metadata "$papers/metadata.json" --own LICENSE \
   --output "$papers/licences"
 for input in "$@"; do
+  case $input in
+    runtime=*)
+      sh tools/ship/runtime.sh "${input#*=}" "$papers/runtime"
+      input=runtime=$papers/runtime
+      ;;
+  esac
   set -- "$@" --input "$input"
   shift
 done

@@ -58,6 +58,7 @@ in
   mkShell = { packages }: run "shell" { } "mkdir $out";
   # On this machine, by their usual names.
   python3 = null;
+  dpkg = null;
   rustup = null;
   nodejs = null;
   llvmPackages = { clang-unwrapped = null; llvm = null; };

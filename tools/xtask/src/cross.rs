@@ -49,6 +49,11 @@ impl Arch {
     pub fn triple(self) -> String {
         format!("{}-unknown-linux-musl", self.name())
     }
+
+    /// Rust's name for it with glibc: programs that load libraries.
+    pub fn triple_of_glibc(self) -> String {
+        format!("{}-unknown-linux-gnu", self.name())
+    }
 }
 
 /// Builds packages for an architecture; gives the folder of their programs.

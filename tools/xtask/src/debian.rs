@@ -123,7 +123,7 @@ impl Archive {
         if !fetched {
             run(apt().arg("update"))?;
             run(apt().args(["download", &which])).with_context(|| {
-                format!("{which} is not in the archive; for a newer one: cargo xtask kernels lock")
+                format!("{which} is not in the archive; lock a newer one (kernels: cargo xtask kernels lock)")
             })?;
         }
         find_package(&folder).context("no file came")

@@ -33,7 +33,8 @@ const USAGE: &str = "usage: cargo xtask VERB
                                bring what is shipped is built with, or hold it to its digests
   tools store                  put it into the Nix store, by digest
   static [ARCH]                the agent as a static program for each architecture
-  images                       the agent as a container image for each architecture, and for both
+  images [server]              the agent as a container image for each architecture, and for both;
+                               or the server
   nix [PACKAGE…]               the same by Nix, in its sandbox, without network
   reproduce [--by MEANS] [--arch ARCH]
                                build by several means and compare every byte
@@ -73,6 +74,7 @@ fn dispatch() -> Result<()> {
         ["nix", words @ ..] => nix::run(&root, words),
         ["reproduce", words @ ..] => reproduce::run(&root, words).map(drop),
         ["images"] => ship::images(&root),
+        ["images", "server", words @ ..] => ship::server(&root, words),
         ["kernels", words @ ..] => vm::kernels(&root, words),
         ["vm", words @ ..] => vm::run(&root, words).map(drop),
         _ => bail!("{USAGE}"),

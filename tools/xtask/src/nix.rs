@@ -24,8 +24,9 @@ const SETTINGS: &str = "experimental-features = nix-command flakes\n\
 
 /// `cargo xtask nix`: the agents and images that are named, or all.
 pub fn run(root: &Path, words: &[&str]) -> Result<()> {
-    tools::fetch(root, None)?;
-    store(root)?;
+    let image = words.iter().any(|word| word.starts_with("server")).then_some(ship::SERVER_IMAGE);
+    tools::fetch(root, image, None)?;
+    store(root, image)?;
     let folder = crate::cross::target_folder(root).join("nix");
     fs::create_dir_all(&folder)?;
     let names: &[&str] = if words.is_empty() { &["agent-x86_64", "agent-aarch64"] } else { words };
@@ -66,9 +67,9 @@ fn offline_set(root: &Path, folder: &Path) -> Result<String> {
 }
 
 /// Adds the verified tools and crates to the store, by digest.
-pub fn store(root: &Path) -> Result<()> {
+pub fn store(root: &Path, image: Option<&str>) -> Result<()> {
     let folder = root.join(tools::FOLDER);
-    for tool in lock::read(root)? {
+    for tool in lock::read(root, image)? {
         let kind: &[&str] = if tool.is_folder { &["--recursive"] } else { &[] };
         add(&folder, kind, &[OsStr::new(tool.place()).to_owned()])?;
     }
@@ -90,4 +91,44 @@ fn nix(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("NIX_CONFIG", SETTINGS);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prerequisites::{find, is_root};
+
+    /// What Nix says when it refuses an expression; `None` where it cannot be asked.
+    fn refusal(program: &str, words: &[&str], expression: &str) -> Option<String> {
+        if find("nix").is_none() || !is_root() {
+            println!("not run: needs nix (Debian's package nix-bin) and root");
+            return None;
+        }
+        let root = crate::generate::root();
+        let text = format!("let pkgs = import ./tools/nix/offline/packages.nix; in {expression}");
+        let mut command = nix(program);
+        let output = command.args(words).args(["-E", &text]).current_dir(root).output();
+        let output = output.expect("nix starts");
+        assert!(!output.status.success(), "taken: {expression}");
+        Some(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    #[test]
+    fn nix_refuses_a_tool_that_is_not_in_the_store_by_its_name() {
+        let zeroes = "0".repeat(64);
+        let tool = format!(
+            "pkgs.requireFile {{ name = \"hammer\"; sha256 = \"{zeroes}\"; \
+             message = \"hammer 1 is not in the store\"; }}"
+        );
+        let Some(told) = refusal("nix-build", &["--no-out-link"], &tool) else { return };
+        assert!(told.contains("hammer 1 is not in the store"), "{told}");
+    }
+
+    #[test]
+    fn nix_makes_no_image_of_a_tree_with_changes() {
+        let image =
+            "(import ./tools/nix { inherit pkgs; revision = null; }).packages.images.drvPath";
+        let Some(told) = refusal("nix-instantiate", &["--eval"], image) else { return };
+        assert!(told.contains("changes that no commit has"), "{told}");
+    }
 }

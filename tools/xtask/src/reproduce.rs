@@ -73,7 +73,7 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
         bail!("{unknown:?} is no means; {USAGE}");
     }
     let revision = ship::clean_revision(root)?;
-    tools::fetch(root, None)?;
+    tools::fetch(root, None, None)?;
     let (mut jobs, mut not_run) = (Vec::new(), Vec::new());
     for means in &MEANS {
         if by.as_ref().is_some_and(|names| !names.contains(&means.name)) {
@@ -161,9 +161,8 @@ impl<'a> Job<'a> {
         self.arches.len() == Arch::ALL.len()
     }
 
-    /// A clone at the commit, in a folder with a space in its name.
-    fn clone_into(&self, folder: &Path) -> Result<PathBuf> {
-        let tree = folder.join("a clone");
+    /// A clone at the commit.
+    fn clone_at(&self, tree: PathBuf) -> Result<PathBuf> {
         if tree.exists() {
             fs::remove_dir_all(&tree)?;
         }

@@ -24,6 +24,10 @@ struct Program {
 }
 
 const AGENT: Program = Program { package: "agentd", name: "deepflow-agent" };
+const SERVER: Program = Program { package: "serverd", name: "deepflow-server" };
+const CONTROL: Program = Program { package: "ctl", name: "deepflow-ctl" };
+/// Name of the server's image, as the lock of tools has it.
+pub const SERVER_IMAGE: &str = "deepflow-server";
 const BUILDER: Program = Program { package: "images", name: "images" };
 
 /// Where and with what things are built.
@@ -41,7 +45,7 @@ pub fn agents(root: &Path, words: &[&str]) -> Result<()> {
         [word] => vec![Arch::parse(word)?],
         _ => bail!("usage: cargo xtask static [x86_64|aarch64]"),
     };
-    let site = Site::open(root, false)?;
+    let site = Site::open(root, None, false)?;
     let builder = site.program(Arch::X86_64, BUILDER)?;
     for arch in wanted {
         let program = site.agent(&builder, arch)?;
@@ -52,7 +56,7 @@ pub fn agents(root: &Path, words: &[&str]) -> Result<()> {
 
 /// `cargo xtask images`: images of the agent for both architectures, and one of both.
 pub fn images(root: &Path) -> Result<()> {
-    let site = Site::open(root, true)?;
+    let site = Site::open(root, None, true)?;
     let builder = site.program(Arch::X86_64, BUILDER)?;
     let mut archives = Vec::new();
     for arch in Arch::ALL {
@@ -78,10 +82,45 @@ pub fn images(root: &Path) -> Result<()> {
     Ok(())
 }
 
+/// `cargo xtask images server`: the server's image, with its engine and the C library of both.
+pub fn server(root: &Path, words: &[&str]) -> Result<()> {
+    let arch = match words {
+        [] => Arch::X86_64,
+        [word] => Arch::parse(word)?,
+        _ => bail!("usage: cargo xtask images server [x86_64]"),
+    };
+    ensure!(
+        arch == Arch::X86_64,
+        "no image of the server for {}: {} locks its engine, libchdb, for x86_64 alone",
+        arch.name(),
+        tools::lock::FILE
+    );
+    let site = Site::open(root, Some(SERVER_IMAGE), true)?;
+    let builder = site.program(arch, BUILDER)?;
+    let control = site.program(arch, CONTROL)?;
+    let server = site.compiled(&arch.triple_of_glibc(), arch, SERVER)?;
+    site.inspect(&builder, arch, true, &server)?;
+    site.inspect(&builder, arch, false, &control)?;
+    let archive = site.folder.join(format!("deepflow-server-{}.tar", arch.name()));
+    let mut command = site.script("image.sh");
+    command.arg("server").arg(arch.name()).arg(&archive).env("IMAGES", &builder);
+    for (name, path) in [
+        ("server", server),
+        ("ctl", control),
+        ("engine", site.tools.join("libchdb.so")),
+        ("runtime", site.tools.join("libc6-amd64.deb")),
+    ] {
+        command.arg(format!("{name}={}", path.display()));
+    }
+    run(&mut command)?;
+    println!("{} ({} bytes)", archive.display(), fs::metadata(&archive)?.len());
+    Ok(())
+}
+
 impl Site {
-    fn open(root: &Path, must_be_clean: bool) -> Result<Self> {
+    fn open(root: &Path, image: Option<&str>, must_be_clean: bool) -> Result<Self> {
         let revision = if must_be_clean { clean_revision(root)? } else { revision(root)? };
-        tools::fetch(root, None)?;
+        tools::fetch(root, image, None)?;
         let folder = target_folder(root).join("ship");
         fs::create_dir_all(&folder)?;
         let root = root.canonicalize()?;
@@ -102,9 +141,13 @@ impl Site {
     }
 
     fn program(&self, arch: Arch, program: Program) -> Result<PathBuf> {
+        self.compiled(&arch.triple(), arch, program)
+    }
+
+    fn compiled(&self, triple: &str, arch: Arch, program: Program) -> Result<PathBuf> {
         let output = self.folder.join(arch.name());
         let mut command = self.script("program.sh");
-        command.arg(arch.triple()).args([program.package, program.name]).arg(&output);
+        command.arg(triple).args([program.package, program.name]).arg(&output);
         run(&mut command).with_context(|| format!("{} for {}", program.name, arch.name()))?;
         Ok(output.join(program.name))
     }
@@ -112,8 +155,15 @@ impl Site {
     /// Builds the agent and holds it to being static and to naming no path of this machine.
     fn agent(&self, builder: &Path, arch: Arch) -> Result<PathBuf> {
         let program = self.program(arch, AGENT)?;
+        self.inspect(builder, arch, false, &program)?;
+        Ok(program)
+    }
+
+    /// Holds a program to its linkage and to naming no path of this machine.
+    fn inspect(&self, builder: &Path, arch: Arch, is_dynamic: bool, program: &Path) -> Result<()> {
         let mut command = Command::new(builder);
         command.args(["inspect", "--architecture", arch.name()]);
+        command.args(is_dynamic.then_some("--dynamic"));
         let mut words = vec![self.root.clone(), self.folder.clone()];
         // Of the home only what builds use: that of root is a word of /proc, too.
         let home = std::env::var_os("HOME").map(PathBuf::from);
@@ -121,8 +171,7 @@ impl Site {
         for word in words.iter().filter(|word| word.components().count() > 1) {
             command.arg("--without").arg(word);
         }
-        run(command.arg(&program))?;
-        Ok(program)
+        run(command.arg(program))
     }
 }
 
@@ -180,6 +229,12 @@ mod tests {
         let name = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
         git(&[&name[..], &["commit", "--quiet", "-m", "one"]].concat());
         folder
+    }
+
+    #[test]
+    fn there_is_no_server_for_aarch64_and_the_refusal_says_why() {
+        let told = server(Path::new("/nonexistent"), &["aarch64"]).expect_err("refused");
+        assert!(told.to_string().contains("libchdb"), "{told}");
     }
 
     #[test]

@@ -18,34 +18,39 @@ use lock::{Tool, Unpacked};
 
 /// Where tools are, below the root of the tree.
 pub const FOLDER: &str = ".tools/ship";
-const USAGE: &str = "usage: cargo xtask tools fetch|verify [--from FOLDER], or store";
+const USAGE: &str = "usage: cargo xtask tools fetch|verify|store [--image NAME] [--from FOLDER]";
 
 /// Runs the verb.
 pub fn run(root: &Path, words: &[&str]) -> Result<()> {
-    let (verb, from) = match words {
-        [verb] => (*verb, None),
-        [verb, "--from", folder] => (*verb, Some(PathBuf::from(folder))),
-        _ => bail!(USAGE),
-    };
-    match verb {
-        "store" => {
-            fetch(root, from.as_deref())?;
-            crate::nix::store(root)
+    let (mut image, mut from) = (None, None);
+    let [verb, options @ ..] = words else { bail!(USAGE) };
+    for pair in options.chunks(2) {
+        match pair {
+            ["--image", name] => image = Some(*name),
+            ["--from", folder] => from = Some(PathBuf::from(folder)),
+            _ => bail!(USAGE),
         }
-        "fetch" => fetch(root, from.as_deref()),
+    }
+    match *verb {
+        "store" => {
+            fetch(root, image, from.as_deref())?;
+            crate::nix::store(root, image)
+        }
+        "fetch" => fetch(root, image, from.as_deref()),
         "verify" => {
             let folder = from.unwrap_or_else(|| root.join(FOLDER));
-            verify(root, &folder)
+            verify(root, image, &folder)
         }
         _ => bail!(USAGE),
     }
 }
 
 /// Brings what is not here, by the ordinary clients or from a folder, then verifies all of it.
-pub fn fetch(root: &Path, from: Option<&Path>) -> Result<()> {
+/// What an image alone is made with is brought for that one.
+pub fn fetch(root: &Path, image: Option<&str>, from: Option<&Path>) -> Result<()> {
     let folder = root.join(FOLDER);
     fs::create_dir_all(&folder)?;
-    let lock = lock::read(root)?;
+    let lock = lock::read(root, image)?;
     for tool in &lock {
         if digest(tool, &folder).is_ok_and(|found| found == tool.sha256) {
             continue;
@@ -60,7 +65,7 @@ pub fn fetch(root: &Path, from: Option<&Path>) -> Result<()> {
         .with_context(|| format!("{} {} could not be brought", tool.name, tool.version))?;
     }
     bring::crates(root, &folder, from)?;
-    verify(root, &folder)?;
+    verify(root, image, &folder)?;
     for tool in &lock {
         unpack(tool, &folder)?;
     }
@@ -68,8 +73,8 @@ pub fn fetch(root: &Path, from: Option<&Path>) -> Result<()> {
 }
 
 /// Holds every tool and crate to its digest.
-pub fn verify(root: &Path, folder: &Path) -> Result<()> {
-    let lock = lock::read(root)?;
+pub fn verify(root: &Path, image: Option<&str>, folder: &Path) -> Result<()> {
+    let lock = lock::read(root, image)?;
     for tool in &lock {
         let found = digest(tool, folder)?;
         ensure!(
@@ -163,14 +168,14 @@ mod tests {
     }
 
     fn refusal(site: &tempfile::TempDir) -> String {
-        let told = verify(site.path(), &site.path().join("carried")).expect_err("refused");
+        let told = verify(site.path(), None, &site.path().join("carried")).expect_err("refused");
         format!("{told:#}")
     }
 
     #[test]
     fn what_is_as_locked_passes() {
         let site = site();
-        verify(site.path(), &site.path().join("carried")).expect("verified");
+        verify(site.path(), None, &site.path().join("carried")).expect("verified");
     }
 
     #[test]
@@ -182,6 +187,19 @@ mod tests {
         assert!(told.contains("hammer 1: sha256 is") && told.contains(lock::FILE), "{told}");
         fs::remove_file(&path).expect("removed");
         assert!(refusal(&site).contains("hammer 1 is missing"));
+    }
+
+    #[test]
+    fn what_an_image_alone_wants_is_asked_for_with_it() {
+        let site = site();
+        let lock = site.path().join(lock::FILE);
+        let text = fs::read_to_string(&lock).expect("a lock");
+        let saw = text.replace("hammer", "saw").replace("by =", "image = \"server\"\nby =");
+        fs::write(&lock, text + &saw).expect("written");
+        let carried = site.path().join("carried");
+        verify(site.path(), None, &carried).expect("not asked for");
+        let told = verify(site.path(), Some("server"), &carried).expect_err("refused");
+        assert!(format!("{told:#}").contains("saw 1 is missing"), "{told:#}");
     }
 
     #[test]
@@ -202,7 +220,7 @@ mod tests {
         fs::write(&lock, text.replace(&nar::of_bytes(b"a tool"), &"0".repeat(64)))
             .expect("written");
         let carried = site.path().join("carried");
-        let told = fetch(site.path(), Some(&carried)).expect_err("refused").to_string();
+        let told = fetch(site.path(), None, Some(&carried)).expect_err("refused").to_string();
         assert!(told.contains("hammer 1"), "{told}");
     }
 }

@@ -45,8 +45,11 @@ fn places(hint: Option<&Path>, program: Option<&Path>) -> Vec<PathBuf> {
         // target/release/deepflow-server and target/release/deps/test-binary.
         places.extend(folder.ancestors().skip(1).take(3).map(|root| root.join(&in_tree)));
     }
-    let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
-    places.push(built_from.join("engine/node_modules").join(PACKAGE).join(LIBRARY));
+    #[cfg(not(shipped))]
+    {
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
+        places.push(built_from.join("engine/node_modules").join(PACKAGE).join(LIBRARY));
+    }
     places
 }
 

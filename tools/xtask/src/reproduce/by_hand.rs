@@ -27,7 +27,7 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
         fs::remove_dir_all(&folder)?;
     }
     fs::create_dir_all(&folder)?;
-    let tree = job.clone_into(&folder)?;
+    let tree = job.clone_at(folder.join("a clone"))?;
     job.step(Command::new("chown").args(["-R", NOBODY]).arg(&folder))?;
     let site = Site { job, between: folder.join("between"), out: folder.join("out"), tree };
     let builder = site.program(Arch::X86_64, "images", "images", &site.out)?;

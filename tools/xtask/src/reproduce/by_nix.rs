@@ -17,7 +17,7 @@ pub fn lacks(_: &Path) -> Option<String> {
 }
 
 pub fn build(job: &Job<'_>) -> Result<Artefacts> {
-    nix::store(job.root)?;
+    nix::store(job.root, None)?;
     packages(job, |name| {
         let link = job.folder.join(name);
         job.step(nix::command(job.root, name, &job.folder)?.arg("--out-link").arg(&link))?;
@@ -29,7 +29,7 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
 pub fn again(job: &Job<'_>) -> Result<Artefacts> {
     // There since the first time, or now.
     build(job)?;
-    let tree = job.clone_into(&job.folder)?;
+    let tree = job.clone_at(job.folder.join("clone"))?;
     let last = std::thread::available_parallelism()?.get() - 1;
     packages(job, |name| {
         let nix = nix::command(&tree, name, &job.folder)?;

@@ -26,6 +26,8 @@ pub struct Tool {
     pub package: Option<String>,
     /// File of the package that is wanted.
     pub file: Option<String>,
+    /// The image that it is for, where it is for one.
+    pub image: Option<String>,
     /// Whether it is a folder.
     #[serde(default, rename = "folder")]
     pub is_folder: bool,
@@ -74,8 +76,8 @@ struct Lock {
     tools: Vec<Tool>,
 }
 
-/// Every locked tool.
-pub fn read(root: &Path) -> Result<Vec<Tool>> {
+/// The locked tools that everything is built with, and those of an image.
+pub fn read(root: &Path, image: Option<&str>) -> Result<Vec<Tool>> {
     let path = root.join(FILE);
     let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
     let lock: Lock = toml::from_str(&text).with_context(|| path.display().to_string())?;
@@ -83,7 +85,8 @@ pub fn read(root: &Path) -> Result<Vec<Tool>> {
         let is_hex = tool.sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
         ensure!(is_hex && tool.sha256.len() == 64, "{}: no sha256 in {FILE}", tool.name);
     }
-    Ok(lock.tools)
+    let fits = |tool: &Tool| tool.image.is_none() || tool.image.as_deref() == image;
+    Ok(lock.tools.into_iter().filter(fits).collect())
 }
 
 /// A crate of others.
