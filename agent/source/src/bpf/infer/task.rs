@@ -204,7 +204,7 @@ fn find_live(memory: &impl Memory, task: &[u8], files: usize, offsets: &mut Offs
         drop(end);
         let _ = thread.join();
         let Some(after) = with_one_more else { continue };
-        let grew = |n: usize| after[n] == before[n] + 1;
+        let grew = |n: usize| Some(after[n]) == before[n].checked_add(1);
         // sigcnt, live, nr_threads
         let place = (0..3)
             .find(|&n| (n..n + 3).all(grew) && before[n + 1] == before[n + 2] && before[n + 1] > 1);
