@@ -134,5 +134,7 @@ fn hooks_know_their_numbers() {
         assert_eq!(Hook::from_id(hook.id()), Some(hook));
     }
     assert_eq!(Hook::from_id(0), None);
-    assert_eq!(Hook::from_id(20), None);
+    let last = Hook::ALL.iter().map(|hook| hook.id()).max().expect("hooks");
+    assert_eq!(Hook::from_id(last + 1), None);
+    assert_eq!(Hook::ALL.len(), usize::from(last));
 }
