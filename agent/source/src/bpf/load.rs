@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, ProgramArray};
-use aya::programs::TracePoint;
+use aya::programs::{ProgramFd, TracePoint};
 use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::hooks::{self, HookReport, Mechanism, Told};
@@ -197,11 +197,21 @@ fn fill_tails(object: &mut Ebpf, with_files: bool) -> Result<(), String> {
         program.load().map_err(|error| hooks::refusal(name, &error))?;
         let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
         let program = program.map_err(|error| format!("program {name}: {error}"))?;
-        let map = object.map_mut("tails").ok_or("the object has no map tails")?;
-        let mut tails = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
-        tails.set(index as u32, &program, 0).map_err(|error| chain(&error))?;
+        set_tail(object, "tails", index as u32, &program)?;
     }
     Ok(())
+}
+
+/// Puts a loaded program into a table of programs that others end in.
+pub(super) fn set_tail(
+    object: &mut Ebpf,
+    map: &str,
+    index: u32,
+    program: &ProgramFd,
+) -> Result<(), String> {
+    let tails = object.map_mut(map).ok_or_else(|| format!("the object has no map {map}"))?;
+    let mut tails = ProgramArray::try_from(tails).map_err(|error| chain(&error))?;
+    tails.set(index, program, 0).map_err(|error| format!("map {map}: {}", chain(&error)))
 }
 
 fn map_of(object: &mut Ebpf, name: &str) -> Result<Map, BpfError> {

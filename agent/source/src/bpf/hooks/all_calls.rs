@@ -5,10 +5,9 @@
 //! too.
 
 use aya::Ebpf;
-use aya::maps::ProgramArray;
 
-use super::super::chain;
 use super::super::event::Hook;
+use super::super::load::set_tail;
 use super::super::tracefs::TraceFs;
 use super::{Attachment, Program, attach_one, load, syscall_numbers, tracepoint_program};
 
@@ -68,7 +67,5 @@ fn fill(object: &mut Ebpf, table: &str, number: u32, name: &str) -> Result<(), S
     load(program, name)?;
     let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
     let program = program.map_err(|error| format!("program {name}: {error}"))?;
-    let map = object.map_mut(table).ok_or_else(|| format!("the object has no map {table}"))?;
-    let mut programs = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
-    programs.set(number, &program, 0).map_err(|error| format!("map {table}: {}", chain(&error)))
+    set_tail(object, table, number, &program)
 }

@@ -10,11 +10,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use aya::Ebpf;
-use aya::maps::ProgramArray;
 use aya::programs::{KProbe, ProgramError};
 
-use super::super::chain;
 use super::super::event::Hook;
+use super::super::load::set_tail;
 use super::super::probe_events::{List, Probe};
 use super::super::tracefs::TraceFs;
 use super::{no_program, refusal, syscall_numbers};
@@ -127,9 +126,7 @@ fn fill_tail(object: &mut Ebpf) -> Result<(), String> {
         };
         let program = program.fd().and_then(|fd| fd.try_clone().map_err(Into::into));
         let program = program.map_err(|error| format!("program {name}: {error}"))?;
-        let map = object.map_mut("tails_function").ok_or("the object has no map tails_function")?;
-        let mut tails = ProgramArray::try_from(map).map_err(|error| chain(&error))?;
-        tails.set(index as u32, &program, 0).map_err(|error| chain(&error))?;
+        set_tail(object, "tails_function", index as u32, &program)?;
     }
     Ok(())
 }
