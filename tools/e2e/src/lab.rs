@@ -1,10 +1,11 @@
-//! A laboratory for live capture: network namespaces, links between them, an agent inside.
+//! A laboratory for live capture: network namespaces, links between them, an agent inside; disks.
 //!
 //! In: root, `ip`, `ethtool`. Out: namespaces with names of their own that go with their handles,
 //! programs that run in them, and the rows that an agent wrote there. It never touches an interface
 //! that it did not make.
 
 mod agent;
+mod slow_disk;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +16,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 pub use agent::{Agent, Rows};
+pub use slow_disk::SlowDisk;
 
 use crate::process;
 use crate::report::Report;

@@ -5,12 +5,14 @@ pub mod browser;
 pub mod capture_speed;
 pub mod counts;
 pub mod failures;
+pub mod files;
 pub mod netem;
 pub mod owners;
 pub mod protocols;
 pub mod real_servers;
 pub mod replay;
 pub mod selfcheck;
+pub mod sendfile;
 pub mod teardown;
 pub mod tls;
 pub mod tls_gnutls;
@@ -51,7 +53,9 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "mysql", run: protocols::mysql },
     Scenario { name: "postgresql", run: protocols::postgresql },
     Scenario { name: "dns", run: protocols::dns },
+    Scenario { name: "files", run: files::run },
     Scenario { name: "http1", run: real_servers::http1 },
+    Scenario { name: "sendfile", run: sendfile::run },
     Scenario { name: "http2", run: real_servers::http2 },
     Scenario { name: "fastcgi", run: real_servers::fastcgi },
     Scenario { name: "grpc", run: real_servers::grpc },

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::program;
+use crate::lab::SlowDisk;
 use crate::process::{Process, accepts, free_port};
 
 /// A running nginx.
@@ -22,12 +23,28 @@ pub struct Nginx {
 impl Nginx {
     /// Starts it below `folder`.
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::start_by(Command::new(program("nginx")?), folder, ("body", ""))
+    }
+
+    /// Serves and stores files on a slow disk: a small one is read by one call, and what it is given is
+    /// written as it comes.
+    pub fn start_on(folder: &Path, disk: &SlowDisk) -> Result<Self> {
+        let mount = disk.mount.display();
+        let locations = format!(
+            "root {mount};
+    location /stored {{ dav_methods PUT; client_body_buffer_size 16k; }}"
+        );
+        let body = format!("{mount}/body");
+        Self::start_by(disk.command(program("nginx")?), folder, (&body, &locations))
+    }
+
+    /// By a command to which the arguments are added; where it keeps bodies, and further lines.
+    fn start_by(mut command: Command, folder: &Path, (body, more): (&str, &str)) -> Result<Self> {
         let folder = folder.join("nginx");
         std::fs::create_dir_all(&folder)?;
         let port = free_port()?;
         let access_log = folder.join("access.log");
-        std::fs::write(folder.join("nginx.conf"), configuration(&folder, port))?;
-        let mut command = Command::new(program("nginx")?);
+        std::fs::write(folder.join("nginx.conf"), configuration(&folder, port, body, more))?;
         command.arg("-p").arg(&folder).arg("-e").arg(folder.join("error.log"));
         command.arg("-c").arg(folder.join("nginx.conf"));
         let mut process = Process::start("nginx", &folder, &mut command)?;
@@ -59,7 +76,7 @@ impl Nginx {
     }
 }
 
-fn configuration(folder: &Path, port: u16) -> String {
+fn configuration(folder: &Path, port: u16, body: &str, more: &str) -> String {
     let folder = folder.display();
     format!(
         "daemon off;
@@ -70,7 +87,7 @@ events {{ worker_connections 512; }}
 http {{
   log_format truth '$status $request_uri';
   access_log {folder}/access.log truth;
-  client_body_temp_path {folder}/body;
+  client_body_temp_path {body};
   proxy_temp_path {folder}/proxy;
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
@@ -83,6 +100,7 @@ http {{
     location /moved {{ return 302 /ok; }}
     location /missing {{ return 404 \"missing\\n\"; }}
     location /broken {{ return 503 \"broken\\n\"; }}
+    {more}
   }}
 }}
 "

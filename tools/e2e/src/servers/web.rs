@@ -18,6 +18,8 @@ use crate::process::{self, Process};
 pub const HTTP1_PORT: u16 = 8080;
 /// HTTP/2 without TLS, known before.
 pub const HTTP2_PORT: u16 = 8081;
+/// HTTP/1.1 with `sendfile on`.
+pub const SENDFILE_PORT: u16 = 8082;
 /// HTTP/2 over TLS.
 pub const TLS_PORT: u16 = 8443;
 /// HTTP/1.1 over TLS, for each client that is told apart by its port.
@@ -34,13 +36,26 @@ pub const NAME: &str = "web.shop.test";
 pub const REQUESTS_A_CONNECTION: u32 = 20;
 /// Of `/large`.
 pub const LARGE_BYTES: usize = 1 << 20;
+/// Bytes of the files `/sized/BYTES`: the last is more than nginx sends by one `sendfile`.
+pub const SIZES: [usize; 8] = [0, 1, 700, 4096, 65_536, 100_001, 1 << 20, 2_500_000];
 /// Of `/text`, which is sent in chunks to those that take gzip.
 const TEXT_LINES: usize = 20_000;
+
+/// What nginx told of the port with `sendfile on`.
+#[derive(Debug)]
+pub struct Sent {
+    /// A line `method address status bytes` for each request; bytes: those of the body.
+    pub lines: Vec<String>,
+    /// Calls of `sendfile` that moved something.
+    pub calls: u64,
+    /// What they moved. unit byte
+    pub file_bytes: u64,
+}
 
 /// A running nginx.
 #[derive(Debug)]
 pub struct Web {
-    access_log: PathBuf,
+    folder: PathBuf,
     _nginx: Process,
     _fastcgi: Option<Process>,
 }
@@ -49,10 +64,13 @@ impl Web {
     /// Starts it below `folder`.
     pub fn start(space: &Namespace, folder: &Path) -> Result<Self> {
         let folder = folder.join("web");
-        for name in ["pages", "pages/up"] {
+        for name in ["pages", "pages/up", "pages/sized"] {
             std::fs::create_dir_all(folder.join(name))?;
         }
         std::fs::write(folder.join("pages/large"), vec![b'l'; LARGE_BYTES])?;
+        for bytes in SIZES {
+            std::fs::write(folder.join(format!("pages/sized/{bytes}")), vec![b's'; bytes])?;
+        }
         let text: String = (0..TEXT_LINES).map(|line| format!("line {line} of a text\n")).collect();
         std::fs::write(folder.join("pages/text.txt"), text)?;
         certificate(&folder)?;
@@ -61,7 +79,7 @@ impl Web {
         command.arg("-p").arg(&folder).arg("-e").arg(folder.join("error.log"));
         command.arg("-c").arg(folder.join("nginx.conf"));
         let nginx = plain::start(space, &folder, "nginx", HTTP1_PORT, &mut command)?;
-        Ok(Self { access_log: folder.join("access.log"), _nginx: nginx, _fastcgi: None })
+        Ok(Self { folder, _nginx: nginx, _fastcgi: None })
     }
 
     /// Also fcgiwrap with a script that asks for a status and a length.
@@ -78,10 +96,26 @@ impl Web {
     /// Requests that it has answered: `port method address status` → count.
     pub fn answered(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for line in std::fs::read_to_string(&self.access_log).unwrap_or_default().lines() {
+        for line in self.log("access.log").lines() {
             *counts.entry(line.to_owned()).or_insert(0) += 1;
         }
         counts
+    }
+
+    /// What it sent on the port with `sendfile on`; calls are those of its debug log.
+    pub fn sent(&self) -> Sent {
+        let calls = self.log("sendfile-error.log");
+        let moved = calls.lines().filter_map(|line| {
+            let (moved, _) = line.split_once(" sendfile: ")?.1.split_once(" of ")?;
+            moved.parse::<u64>().ok().filter(|bytes| *bytes > 0)
+        });
+        let (calls, file_bytes) = moved.fold((0, 0), |(n, sum), bytes| (n + 1, sum + bytes));
+        let lines = self.log("sendfile.log").lines().map(str::to_owned).collect();
+        Sent { lines, calls, file_bytes }
+    }
+
+    fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(name)).unwrap_or_default()
     }
 }
 
@@ -102,22 +136,8 @@ pub fn certificate(folder: &Path) -> Result<()> {
 
 fn configuration(folder: &Path) -> String {
     let script = folder.with_file_name("script");
-    let (folder, script) = (folder.display(), script.display());
-    let locations = format!(
-        "root {folder}/pages;
-    location /ok {{ return 200 \"fine\\n\"; }}
-    location /missing {{ return 404 \"missing\\n\"; }}
-    location /broken {{ return 500 \"broken\\n\"; }}
-    location /up {{ dav_methods PUT; create_full_put_path on; }}
-    location /cgi {{
-      fastcgi_pass 127.0.0.1:{FASTCGI_PORT};
-      fastcgi_param SCRIPT_FILENAME {script};
-      fastcgi_param REQUEST_METHOD $request_method;
-      fastcgi_param REQUEST_URI $request_uri;
-      fastcgi_param QUERY_STRING $query_string;
-      fastcgi_param CONTENT_LENGTH $content_length;
-    }}"
-    );
+    let locations = locations(folder, &script);
+    let folder = folder.display();
     format!(
         "daemon off;
 worker_processes 1;
@@ -126,6 +146,7 @@ user root;
 events {{ worker_connections 512; }}
 http {{
   log_format truth '$server_port $request_method $request_uri $status';
+  log_format sent '$request_method $request_uri $status $body_bytes_sent';
   access_log {folder}/access.log truth;
   client_body_temp_path {folder}/body;
   proxy_temp_path {folder}/proxy;
@@ -140,6 +161,15 @@ http {{
   server {{
     listen 127.0.0.1:{HTTP1_PORT};
     keepalive_requests {REQUESTS_A_CONNECTION};
+    {locations}
+  }}
+  server {{
+    listen 127.0.0.1:{SENDFILE_PORT};
+    keepalive_requests {REQUESTS_A_CONNECTION};
+    sendfile on;
+    tcp_nopush on;
+    access_log {folder}/sendfile.log sent;
+    error_log {folder}/sendfile-error.log debug;
     {locations}
   }}
   server {{
@@ -162,5 +192,24 @@ http {{
   }}
 }}
 "
+    )
+}
+
+fn locations(folder: &Path, script: &Path) -> String {
+    let (folder, script) = (folder.display(), script.display());
+    format!(
+        "root {folder}/pages;
+    location /ok {{ return 200 \"fine\\n\"; }}
+    location /missing {{ return 404 \"missing\\n\"; }}
+    location /broken {{ return 500 \"broken\\n\"; }}
+    location /up {{ dav_methods PUT; create_full_put_path on; }}
+    location /cgi {{
+      fastcgi_pass 127.0.0.1:{FASTCGI_PORT};
+      fastcgi_param SCRIPT_FILENAME {script};
+      fastcgi_param REQUEST_METHOD $request_method;
+      fastcgi_param REQUEST_URI $request_uri;
+      fastcgi_param QUERY_STRING $query_string;
+      fastcgi_param CONTENT_LENGTH $content_length;
+    }}"
     )
 }
