@@ -4,6 +4,7 @@
 //! `check` compares instead of writing, for `cargo xtask tidy`.
 
 mod facts;
+mod fnv;
 mod labels;
 mod reference;
 mod rust;

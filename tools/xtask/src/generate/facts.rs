@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
+use super::fnv;
+
 /// All facts.
 pub struct Facts {
     pub enums: Vec<Enum>,
@@ -304,8 +306,5 @@ fn expand(raw: RawColumn, out: &mut Vec<Column>) {
 /// A column's number on the wire: FNV-1a of its name modulo a prime, so that it never depends on
 /// the order of columns. Two columns of a table with one number are refused: rename the newer.
 fn wire_id(name: &str) -> u16 {
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    (hash % 65_521) as u16
+    (fnv::hash(name, &fnv::BITS_64) % 65_521) as u16
 }

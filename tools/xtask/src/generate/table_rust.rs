@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::NOTICE;
 use super::facts::{Column, Facts, Table};
+use super::fnv;
 use super::rust::camel;
 
 /// `generated/tables.rs`: the enumeration of tables and precisions.
@@ -109,9 +110,7 @@ pub fn table(table: &Table) -> Result<String> {
 
 /// A table's number on the wire: FNV-1a of its name, 15 bits.
 fn table_id(name: &str) -> u16 {
-    let hash = name
-        .bytes()
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash = fnv::hash(name, &fnv::BITS_32) as u32;
     ((hash >> 16) as u16 ^ hash as u16) & 0x7fff
 }
 
