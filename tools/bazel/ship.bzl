@@ -32,24 +32,26 @@ def _listed(context):
 def _tools(context):
     return [context.file._rust, context.file._zig, context.file._crates]
 
+def _variables(context, listed, place):
+    """What the steps are told; `place` says where a file is then."""
+    return {
+        "LIST": place(listed),
+        "RUST": place(context.file._rust),
+        "ZIG": place(context.file._zig),
+        "CRATES": place(context.file._crates),
+        "REVISION": context.var.get("REVISION", "unknown"),
+    }
+
 def _step(context, mnemonic, output, command, inputs = [], environment = {}):
     sources = context.files.sources
     listed = _listed(context)
-    tools = _tools(context)
     context.actions.run_shell(
         mnemonic = mnemonic,
         progress_message = mnemonic + " %{output}",
         outputs = [output],
-        inputs = sources + inputs + tools + [listed],
+        inputs = sources + inputs + _tools(context) + [listed],
         command = _BEGIN + command,
-        env = {
-            "LIST": listed.path,
-            "RUST": tools[0].path,
-            "ZIG": tools[1].path,
-            "CRATES": tools[2].path,
-            "REVISION": context.var.get("REVISION", "unknown"),
-            "OUTPUT": output.path,
-        } | environment,
+        env = _variables(context, listed, lambda file: file.path) | {"OUTPUT": output.path} | environment,
     )
     return [DefaultInfo(
         files = depset([output]),
@@ -158,17 +160,19 @@ image_index = rule(
     },
 )
 
+def _none_impl(context):
+    fail("no {}: {}".format(context.label.name, context.attr.why))
+
+none = rule(
+    doc = "What there is not, with the reason, for who asks for it by name.",
+    implementation = _none_impl,
+    attrs = {"why": attr.string(mandatory = True)},
+)
+
 def _tests_impl(context):
     listed = _listed(context)
-    tools = _tools(context)
     script = context.actions.declare_file(context.label.name + ".sh")
-    words = {
-        "LIST": listed.short_path,
-        "RUST": tools[0].short_path,
-        "ZIG": tools[1].short_path,
-        "CRATES": tools[2].short_path,
-        "REVISION": context.var.get("REVISION", "unknown"),
-    }
+    words = _variables(context, listed, lambda file: file.short_path)
     context.actions.write(
         script,
         "#!/bin/sh\n" + "".join(["%s='%s'\n" % word for word in words.items()]) +
@@ -176,7 +180,7 @@ def _tests_impl(context):
         "sh tools/ship/tests.sh '%s' \"$@\"\n" % context.label.package,
         is_executable = True,
     )
-    needed = context.files.sources + tools + [listed]
+    needed = context.files.sources + _tools(context) + [listed]
     return [DefaultInfo(executable = script, runfiles = context.runfiles(files = needed))]
 
 _tests_test = rule(
