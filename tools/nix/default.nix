@@ -11,10 +11,10 @@ let
   # Tools are brought by their own clients, then added to the store by digest, not by address.
   brought = name:
     let tool = builtins.head (builtins.filter (one: one.name == name) lock.tool);
-    in pkgs.requireFile {
+    in import ./offline/brought.nix {
       name = tool.file or tool.name;
       sha256 = tool.sha256;
-      hashMode = if tool.folder or false then "recursive" else "flat";
+      isFolder = tool.folder or false;
       message = "${name} ${tool.version} is not in the store: run `cargo xtask tools store`";
     };
 
@@ -64,7 +64,12 @@ let
       sh tools/ship/image.sh ${name} ${arch} $out ${inputs}
     '';
   image = arch: imageOf "agent" arch "agent=${agent arch}/bin/deepflow-agent";
-  # Its engine is a library for x86_64 alone.
+  # Its engine is locked for x86_64 alone: for aarch64 there is a refusal, at build time, so that the
+  # rest of the flake can be listed and checked.
+  none = name: pkgs.runCommandCC name { } ''
+    echo "no ${name}: tools.lock.toml locks its engine, libchdb, for x86_64 alone" >&2
+    exit 1
+  '';
   serverImage = imageOf "server" "x86_64" (builtins.concatStringsSep " " [
     "server=${server}/bin/deepflow-server"
     "ctl=${control}/bin/deepflow-ctl"
@@ -101,6 +106,8 @@ rec {
     images = index;
     server-x86_64 = server;
     server-image-x86_64 = serverImage;
+    server-aarch64 = none "server-aarch64";
+    server-image-aarch64 = none "server-image-aarch64";
     default = packages.agent-x86_64;
   };
   checks = {

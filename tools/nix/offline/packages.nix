@@ -15,22 +15,13 @@ let
     cd "$TMPDIR"
   '';
 
-  requireFile = { name, sha256, message, hashMode ? "flat" }: derivation {
-    inherit name;
-    system = "x86_64-linux";
-    builder = "/bin/sh";
-    args = [ "-c" "echo ${builtins.toJSON message} >&2; exit 1" ];
-    outputHashAlgo = "sha256";
-    outputHashMode = hashMode;
-    outputHash = sha256;
-    preferLocalBuild = true;
-  };
+  brought = import ./brought.nix;
 
   importCargoLock = { lockFile }:
     let
       lock = builtins.fromTOML (builtins.readFile lockFile);
       others = builtins.filter (one: one ? checksum) lock.package;
-      archive = one: requireFile {
+      archive = one: brought {
         name = "${one.name}-${one.version}.crate";
         sha256 = one.checksum;
         message = "crate ${one.name} ${one.version} is not in the store: `cargo xtask tools store`";
@@ -48,7 +39,6 @@ let
 in
 {
   hasUsualPaths = true;
-  inherit requireFile;
   runCommandCC = run;
   rustPlatform = { inherit importCargoLock; };
   writeShellScript = name: text: run name { inherit text; } ''

@@ -22,6 +22,9 @@ const SETTINGS: &str = "experimental-features = nix-command flakes\n\
     warn-dirty = false\n\
     sandbox-paths = /bin /usr /lib /lib64 /etc/alternatives";
 
+/// How much is shown of what Nix says when it cannot build.
+const PROBE_LINES: usize = 2;
+
 /// `cargo xtask nix`: the agents and images that are named, or all.
 pub fn run(root: &Path, words: &[&str]) -> Result<()> {
     let image = words.iter().any(|word| word.starts_with("server")).then_some(ship::SERVER_IMAGE);
@@ -54,7 +57,7 @@ pub fn command(root: &Path, name: &str, folder: &Path) -> Result<Command> {
 fn offline_set(root: &Path, folder: &Path) -> Result<String> {
     let copy = folder.join("offline");
     fs::create_dir_all(&copy)?;
-    for file in ["flake.nix", "packages.nix"] {
+    for file in ["flake.nix", "packages.nix", "brought.nix"] {
         fs::copy(root.join("tools/nix/offline").join(file), copy.join(file)).context(file)?;
     }
     let revision = copy.join("revision.nix");
@@ -84,6 +87,23 @@ fn add(folder: &Path, kind: &[&str], names: &[std::ffi::OsString]) -> Result<()>
     let output = command.output().context("nix-store")?;
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "nix-store --add-fixed: {}", error.trim());
+    Ok(())
+}
+
+/// Builds nothing of ours, to see whether Nix can build in its sandbox on this machine: it needs root
+/// and namespaces.
+pub fn probe() -> Result<()> {
+    // A name that the store does not have yet.
+    let name = "probe-${toString builtins.currentTime}";
+    let builds = "builder = \"/bin/sh\"; args = [ \"-c\" \": > $out\" ];";
+    let expression =
+        format!("derivation {{ name = \"{name}\"; system = \"x86_64-linux\"; {builds} }}");
+    let output = nix("nix-build").args(["--no-out-link", "-E", &expression]).output();
+    let output = output.context("nix-build")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let end = lines[lines.len().saturating_sub(PROBE_LINES)..].join(" ");
+    ensure!(output.status.success(), "{end}");
     Ok(())
 }
 
@@ -117,11 +137,12 @@ mod tests {
     fn nix_refuses_a_tool_that_is_not_in_the_store_by_its_name() {
         let zeroes = "0".repeat(64);
         let tool = format!(
-            "pkgs.requireFile {{ name = \"hammer\"; sha256 = \"{zeroes}\"; \
-             message = \"hammer 1 is not in the store\"; }}"
+            "import ./tools/nix/offline/brought.nix {{ name = \"hammer\"; sha256 = \"{zeroes}\"; \
+             message = \"hammer 1 is not in the store: run `cargo xtask tools store`\"; }}"
         );
         let Some(told) = refusal("nix-build", &["--no-out-link"], &tool) else { return };
-        assert!(told.contains("hammer 1 is not in the store"), "{told}");
+        let all = "hammer 1 is not in the store: run `cargo xtask tools store`";
+        assert!(told.contains(all), "{told}");
     }
 
     #[test]
@@ -130,5 +151,13 @@ mod tests {
             "(import ./tools/nix { inherit pkgs; revision = null; }).packages.images.drvPath";
         let Some(told) = refusal("nix-instantiate", &["--eval"], image) else { return };
         assert!(told.contains("changes that no commit has"), "{told}");
+    }
+
+    #[test]
+    fn nix_refuses_a_server_for_aarch64_and_says_why() {
+        let server =
+            "(import ./tools/nix { inherit pkgs; revision = null; }).packages.server-aarch64";
+        let Some(told) = refusal("nix-build", &["--no-out-link"], server) else { return };
+        assert!(told.contains("libchdb, for x86_64 alone"), "{told}");
     }
 }
