@@ -9,8 +9,9 @@ usage='usage: program.sh TRIPLE PACKAGE PROGRAM OUTPUT'
 triple=${1:?$usage} package=${2:?$usage} program=${3:?$usage} output=${4:?$usage}
 . tools/ship/environment.sh
 
+# In one piece a crate takes a tenth less processor time, and the agent has a tenth fewer bytes.
 locked_cargo build --release --target "$triple" --package "$package" \
-  --config 'profile.release.strip="symbols"'
+  --config 'profile.release.strip="symbols"' --config profile.release.codegen-units=1
 
 mkdir -p "$output"
 install -m 755 "$CARGO_TARGET_DIR/$triple/release/$program" "$output/"
