@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-const AGENT: &str = "/deepflow-agent";
+/// Its place in the root.
+pub const AGENT: &str = "/deepflow-agent";
 /// Its configuration: what differs from the defaults.
 const CONFIG: &str = "/tmp/agent.yaml";
 /// Plaintext of TLS; every call on a file within a request, also in memory, where this root is.

@@ -14,6 +14,7 @@ use crate::agent::{Agent, Rows};
 use crate::conversations::{BIG_BYTES, MANY};
 use crate::files;
 use crate::refusals;
+use crate::replay;
 use crate::roles::Calls;
 use crate::rows::{Ends, Expected, compare};
 use crate::tls;
@@ -76,6 +77,7 @@ pub fn run_all(is_oldest: bool) -> Result<()> {
     if is_oldest {
         say("killed-agent", killed_agent());
     }
+    say("replay", replay::run());
     say("without-tracefs", refusals::without_tracefs());
     match refusals::old_version() {
         Some(verdict) => say("uname-2.6", verdict),

@@ -11,6 +11,7 @@ mod conversations;
 mod entropy;
 mod files;
 mod refusals;
+mod replay;
 mod roles;
 mod rows;
 mod tls;

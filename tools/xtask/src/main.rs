@@ -43,7 +43,8 @@ const USAGE: &str = "usage: cargo xtask VERB
   vm [--kernel ID]… [--packaged] [--write]
                                boot kernels and run the cases in them
   vm --image FILE [--arch ARCH] [--expect tier=T] [--write]
-                               the same with any kernel";
+                               the same with any kernel; --agent-image ARCHIVE: with the agent of
+                               an image";
 
 fn main() -> ExitCode {
     match dispatch() {

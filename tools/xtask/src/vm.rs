@@ -5,6 +5,7 @@
 //! passed.
 
 mod distribution;
+mod image;
 mod machine;
 pub mod matrix;
 mod report;
@@ -30,7 +31,8 @@ const LIMIT: Duration = Duration::from_secs(480);
 /// end.
 const LAST_WORDS: usize = 12;
 const USAGE: &str = "usage: cargo xtask vm [--kernel ID]… [--arch A] [--packaged] [--write]
-       cargo xtask vm --image FILE [--arch x86_64|aarch64] [--expect tier=v310] [--write]";
+       cargo xtask vm --image FILE [--arch x86_64|aarch64] [--expect tier=v310] [--write]
+       each with [--agent-image ARCHIVE]";
 
 /// One boot that is wanted.
 struct Job {
@@ -89,6 +91,8 @@ impl Verdict {
 struct Options {
     kernels: Vec<String>,
     image: Option<PathBuf>,
+    /// An OCI archive; the agent is the one in it.
+    agent_image: Option<PathBuf>,
     arch: Option<Arch>,
     tier: Option<String>,
     packaged: bool,
@@ -113,7 +117,9 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
         };
         let archive = match roots.entry(job.arch) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(place) => place.insert(prepare(root, job.arch)?),
+            Entry::Vacant(place) => {
+                place.insert(prepare(root, job.arch, options.agent_image.as_deref())?)
+            }
         };
         let ran = run_one(job, image, archive, &mut failures)?;
         outcomes.push(Outcome { id: job.id.clone(), ran: Some(ran) });
@@ -169,6 +175,7 @@ fn parse(words: &[&str]) -> Result<Options> {
         match *word {
             "--kernel" => options.kernels.push(value()?.to_owned()),
             "--image" => options.image = Some(value()?.into()),
+            "--agent-image" => options.agent_image = Some(value()?.into()),
             "--arch" => options.arch = Some(Arch::parse(value()?)?),
             "--expect" => {
                 let tier = value()?.strip_prefix("tier=").context(USAGE)?;
@@ -285,9 +292,12 @@ fn read(boot: &Boot) -> Ran {
     }
 }
 
-/// The root for an architecture: built programs, packed.
-fn prepare(root: &Path, arch: Arch) -> Result<PathBuf> {
-    let programs = cross::build(root, arch, &["agentd", "vm-tests"], false)?;
+/// The root for an architecture: built programs, packed. The agent is built for tests, or out of an
+/// image.
+fn prepare(root: &Path, arch: Arch, agent_image: Option<&Path>) -> Result<PathBuf> {
+    let packages: &[&str] =
+        if agent_image.is_some() { &["vm-tests"] } else { &["agentd", "vm-tests"] };
+    let programs = cross::build(root, arch, packages, false)?;
     let package =
         Package { name: "busybox-static", arch: arch.debian(), suite: "bookworm", lock: None };
     let archive = Archive::open(root)?;
@@ -303,10 +313,14 @@ fn prepare(root: &Path, arch: Arch) -> Result<PathBuf> {
         ensure!(strip.status().context("llvm-strip-16")?.success(), "llvm-strip-16 failed");
         Ok(path)
     };
+    let agent = match agent_image {
+        Some(archive) => image::agent(archive, arch, &folder.join("image"))?,
+        None => stripped("deepflow-agent")?,
+    };
     let mut all = vec![
         ("bin/busybox".to_owned(), busybox),
         ("vm-guest".to_owned(), stripped("vm-guest")?),
-        ("deepflow-agent".to_owned(), stripped("deepflow-agent")?),
+        ("deepflow-agent".to_owned(), agent),
     ];
     match distribution::files(&archive, arch) {
         Ok(files) => all.extend(files),

@@ -22,8 +22,9 @@ Redis, MySQL, DNS, a server's thread, an inherited connection, both ends in name
 connection older than the agent, HTTP inside of TLS between two programs `openssl` of Debian 12; in the
 tier v310 also that two more agents see the same, by other hooks if the kernel takes one program a
 tracepoint, and that a killed agent leaves nothing that the next one does not delete. A case passes only if
-both ends have exactly the rows that are expected, with addresses, ports and process names. At the end
-`check` is run without tracefs and debugfs, under `setarch --uname-2.6`, and, where the kernel has it, under
+both ends have exactly the rows that are expected, with addresses, ports and process names. The agent
+also replays a capture (since 2026-11-26: rows from before count a case less). At the end `check` is run
+without tracefs and debugfs, under `setarch --uname-2.6`, and, where the kernel has it, under
 lockdown=confidentiality: it must say what is missing and what to do.
 Not run means not run: no image of that kernel was at hand. Rows at the end are images given by
 `--image`, built by hand from the public sources of that kernel, not the distribution's own binaries.
