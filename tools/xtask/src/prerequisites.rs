@@ -59,7 +59,7 @@ const fn need(command: &'static str, package: &'static str, since: Purpose) -> N
     Need { command, package, since }
 }
 
-const NEEDS: [Need; 37] = [
+const NEEDS: [Need; 38] = [
     need("cc", "gcc", Purpose::Run),
     need("clang-16", "clang-16", Purpose::Run),
     need("llvm-strip-16", "llvm-16", Purpose::Run),
@@ -95,6 +95,7 @@ const NEEDS: [Need; 37] = [
     need("tshark", "tshark", Purpose::Test),
     need("skopeo", "skopeo", Purpose::Test),
     need("umoci", "umoci", Purpose::Test),
+    need("nix", "nix-bin", Purpose::Test),
     need("qemu-system-x86_64", "qemu-system-x86", Purpose::Test),
     need("qemu-system-aarch64", "qemu-system-arm", Purpose::Test),
 ];

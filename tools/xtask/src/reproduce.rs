@@ -1,15 +1,16 @@
 //! `cargo xtask reproduce`: the same commit built by several means must give the same bytes.
 //!
 //! In: a tree without changes, the locked tools. Out: a table of sha256 of every artefact, and an
-//! error when two differ. Means: Nix in its sandbox; Nix again; the plain scripts in another folder,
-//! by another user, under another umask, time zone, locale and number of processors; Bazel in its
-//! own root. Whatever cannot be run is said to be "not run", never passed.
+//! error when two differ. Means: Nix in its sandbox; Nix again, in a sandbox whose folder has
+//! another name; the plain scripts in another folder, by another user, under another umask, time zone,
+//! locale and number of processors; Bazel in its own root. Whatever cannot be run is said to be "not run", never passed.
 
 mod by_bazel;
 mod by_hand;
 mod by_nix;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +33,8 @@ struct Means {
     lacks: fn(&Path) -> Option<String>,
     /// Lanes are built beside each other, as some means use one processor.
     lane: usize,
+    /// What it builds in a run of all means: every byte by three of them, in half an hour.
+    arches: &'static [Arch],
 }
 
 /// What is to be built.
@@ -46,24 +49,43 @@ struct Job<'a> {
 }
 
 const MEANS: [Means; 4] = [
-    Means { name: "nix", build: by_nix::build, lacks: by_nix::lacks, lane: 0 },
-    Means { name: "nix-again", build: by_nix::again, lacks: by_nix::lacks, lane: 0 },
-    Means { name: "plain", build: by_hand::build, lacks: by_hand::lacks, lane: 1 },
-    Means { name: "bazel", build: by_bazel::build, lacks: by_bazel::lacks, lane: 1 },
+    Means { name: "nix", build: by_nix::build, lacks: by_nix::lacks, lane: 0, arches: &Arch::ALL },
+    Means {
+        name: "nix-again",
+        build: by_nix::again,
+        lacks: by_nix::lacks,
+        lane: 0,
+        arches: &[Arch::X86_64],
+    },
+    Means {
+        name: "plain",
+        build: by_hand::build,
+        lacks: by_hand::lacks,
+        lane: 1,
+        arches: &[Arch::Aarch64],
+    },
+    Means {
+        name: "bazel",
+        build: by_bazel::build,
+        lacks: by_bazel::lacks,
+        lane: 1,
+        arches: &Arch::ALL,
+    },
 ];
 const LANES: usize = 2;
 const INDEX: &str = "deepflow-agent.tar";
 /// How much of a failed build's log is shown.
 const SHOWN_LINES: usize = 40;
-const USAGE: &str = "usage: cargo xtask reproduce [--by nix,nix-again,plain,bazel] [--arch ARCH]";
+const USAGE: &str = "usage: cargo xtask reproduce [--by nix,nix-again,plain,bazel] [--arch ARCH]
+       without words: all means, nix-again for x86_64 and plain for aarch64 alone";
 
 /// Runs the verb; gives what was wanted and could not be run, in words.
 pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
-    let (mut by, mut arches) = (None, Arch::ALL.to_vec());
+    let (mut by, mut arches) = (None, None);
     for pair in words.chunks(2) {
         match pair {
             ["--by", names] => by = Some(names.split(',').collect::<Vec<_>>()),
-            ["--arch", name] => arches = vec![Arch::parse(name)?],
+            ["--arch", name] => arches = Some(vec![Arch::parse(name)?]),
             _ => bail!(USAGE),
         }
     }
@@ -73,6 +95,7 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
         bail!("{unknown:?} is no means; {USAGE}");
     }
     let revision = ship::clean_revision(root)?;
+    let begin = Instant::now();
     tools::fetch(root, None, None)?;
     let (mut jobs, mut not_run) = (Vec::new(), Vec::new());
     for means in &MEANS {
@@ -84,11 +107,19 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
             not_run.push(format!("{}: {why}", means.name));
             continue;
         }
-        jobs.push((means, Job::begin(root, means.name, &revision, &arches)?));
+        let of_all = if by.is_some() { &Arch::ALL } else { means.arches };
+        let arches = arches.as_deref().unwrap_or(of_all);
+        jobs.push((means, Job::begin(root, means.name, &revision, arches)?));
     }
     let built = all(&jobs)?;
-    compare(&built)?;
+    not_run.extend(compare(&built)?);
+    println!("reproduce: {} s", begin.elapsed().as_secs());
     Ok(not_run)
+}
+
+/// Why Nix cannot build here.
+pub fn lacks_nix(root: &Path) -> Option<String> {
+    by_nix::lacks(root)
 }
 
 /// Builds by every means.
@@ -115,27 +146,50 @@ fn all(jobs: &[(&'static Means, Job<'_>)]) -> Result<Vec<(&'static str, Artefact
     })
 }
 
-/// Prints what was built; an error when it differs, or when there is nothing to compare.
-fn compare(built: &[(&str, Artefacts)]) -> Result<()> {
-    let mut first: BTreeMap<&str, (&str, &Path, String)> = BTreeMap::new();
+/// Prints what was built, and gives what one means alone has built; an error when it differs, or when
+/// there is nothing to compare.
+fn compare(built: &[(&str, Artefacts)]) -> Result<Vec<String>> {
+    let mut first: BTreeMap<&str, Seen<'_>> = BTreeMap::new();
     let mut differing = Vec::new();
     for (means, artefacts) in built {
         for (name, path) in artefacts {
             let digest = tools::sha256(path)?;
             println!("{digest}  {name} ({means})");
-            let (other, place, seen) =
-                first.entry(name).or_insert_with(|| (means, path, digest.clone()));
-            if *seen != digest {
-                show_difference(place, path);
-                differing.push(format!("{name} ({other} and {means})"));
+            match first.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(Seen { means: vec![means], path, digest });
+                }
+                Entry::Occupied(mut seen) => {
+                    let seen = seen.get_mut();
+                    if seen.digest != digest {
+                        show_difference(seen.path, path);
+                        differing.push(format!("{name} ({} and {means})", seen.means[0]));
+                    }
+                    seen.means.push(means);
+                }
             }
         }
     }
     ensure!(differing.is_empty(), "not the same: {}", differing.join(", "));
-    ensure!(built.len() > 1, "{} of the means ran: nothing was compared", built.len());
-    let names: Vec<&str> = built.iter().map(|(means, _)| *means).collect();
-    println!("reproduce: the same bytes by {}", names.join(", "));
-    Ok(())
+    let (mut alone, mut compared) = (Vec::new(), 0);
+    for (name, seen) in &first {
+        if let [means] = seen.means.as_slice() {
+            println!("{name}: not compared: by {means} alone");
+            alone.push(format!("{name}: by {means} alone"));
+        } else {
+            println!("{name}: the same bytes by {}", seen.means.join(", "));
+            compared += 1;
+        }
+    }
+    ensure!(compared > 0, "{} of the means ran: nothing was compared", built.len());
+    Ok(alone)
+}
+
+/// An artefact as the first means built it, and who built it.
+struct Seen<'a> {
+    means: Vec<&'a str>,
+    path: &'a Path,
+    digest: String,
 }
 
 fn show_difference(one: &Path, other: &Path) {
@@ -207,8 +261,12 @@ mod tests {
             fs::write(&path, bytes).expect("written");
             Artefacts::from([("agent".to_owned(), path)])
         };
-        let (nix, bazel, other) = (put("1", "a"), put("2", "a"), put("3", "b"));
-        assert!(compare(&[("nix", nix.clone()), ("bazel", bazel)]).is_ok());
+        let (nix, mut bazel, other) = (put("1", "a"), put("2", "a"), put("3", "b"));
+        let both = compare(&[("nix", nix.clone()), ("bazel", bazel.clone())]);
+        assert!(both.expect("the same").is_empty());
+        bazel.insert("index".to_owned(), site.path().join("1"));
+        let alone = compare(&[("nix", nix.clone()), ("bazel", bazel)]).expect("the same");
+        assert_eq!(alone, ["index: by bazel alone"]);
         let differ = [("nix", nix.clone()), ("bazel", other)];
         let told = compare(&differ).expect_err("differs").to_string();
         assert!(told.contains("agent (nix and bazel)"), "{told}");

@@ -16,6 +16,8 @@ use crate::tools;
 
 /// A user who owns nothing.
 const NOBODY: &str = "65534";
+/// Runs a command that sees a folder at another place.
+const INSIDE: &str = "mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"";
 
 pub fn lacks(_: &Path) -> Option<String> {
     (!is_root()).then(|| "needs root, to become another user".to_owned())
@@ -29,7 +31,9 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
     fs::create_dir_all(&folder)?;
     let tree = job.clone_at(folder.join("a clone"))?;
     job.step(Command::new("chown").args(["-R", NOBODY]).arg(&folder))?;
-    let site = Site { job, between: folder.join("between"), out: folder.join("out"), tree };
+    let tools = folder.join("tools");
+    fs::create_dir_all(&tools)?;
+    let site = Site { job, tree, tools, between: folder.join("between"), out: folder.join("out") };
     let builder = site.program(Arch::X86_64, "images", "images", &site.out)?;
     let mut artefacts = Artefacts::new();
     let mut index = Command::new(&builder);
@@ -55,6 +59,8 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
 struct Site<'a> {
     job: &'a Job<'a>,
     tree: PathBuf,
+    /// Where the tools are for it.
+    tools: PathBuf,
     between: PathBuf,
     out: PathBuf,
 }
@@ -66,14 +72,16 @@ impl Site<'_> {
     }
 
     fn step(&self, script: &str, words: &[&str]) -> Result<()> {
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", "0", "setpriv", "--reuid", NOBODY, "--regid", NOBODY]);
-        command.args(["--clear-groups", "sh", "-c", "umask 077; exec sh \"$@\"", "sh"]);
+        let mut command = Command::new("unshare");
+        // Nobody may not be let into the folder of the tree; what is mounted ends with the command.
+        command.args(["--mount", "sh", "-euc", INSIDE, "sh"]);
+        command.arg(self.job.root.join(tools::FOLDER)).arg(&self.tools);
+        command.args(["taskset", "--cpu-list", "0", "setpriv", "--reuid", NOBODY, "--regid"]);
+        command.args([NOBODY, "--clear-groups", "sh", "-c", "umask 077; exec sh \"$@\"", "sh"]);
         command.arg(format!("tools/ship/{script}")).args(words).current_dir(&self.tree);
         command.env("TZ", "Asia/Kathmandu").env("LC_ALL", "C.UTF-8").env("HOME", "/nonexistent");
-        let tools = self.job.root.join(tools::FOLDER);
         for (name, place) in [("RUST", "rust"), ("ZIG", "zig"), ("CRATES", "crates")] {
-            command.env(name, tools.join(place));
+            command.env(name, self.tools.join(place));
         }
         command.env("SCRATCH", &self.between).env("REVISION", &self.job.revision);
         command.env("IMAGES", self.out.join("images"));

@@ -1,4 +1,4 @@
-//! Nix in its sandbox, and Nix again, of another folder and with one processor.
+//! Nix in its sandbox, and Nix again, in and of another folder and with one processor.
 //!
 //! In: what is to be built. Out: places in the store. Never: a result of the second time that was
 //! there before.
@@ -12,8 +12,14 @@ use super::{Artefacts, INDEX, Job, agent_name, image_name};
 use crate::nix;
 use crate::prerequisites::find;
 
+/// Where the sandbox has what is built, the second time; Nix calls it /build.
+const ELSEWHERE: &str = "/a/place/elsewhere";
+
 pub fn lacks(_: &Path) -> Option<String> {
-    find("nix").is_none().then(|| "no nix here: Debian's package is nix-bin".to_owned())
+    if find("nix").is_none() {
+        return Some("no nix here: Debian's package is nix-bin".to_owned());
+    }
+    nix::probe().err().map(|error| format!("no sandbox here: {error:#}"))
 }
 
 pub fn build(job: &Job<'_>) -> Result<Artefacts> {
@@ -35,7 +41,8 @@ pub fn again(job: &Job<'_>) -> Result<Artefacts> {
         let nix = nix::command(&tree, name, &job.folder)?;
         let mut command = Command::new("taskset");
         command.args(["--cpu-list", &last.to_string()]).arg(nix.get_program()).args(nix.get_args());
-        command.args(["--rebuild", "--keep-failed", "--no-link"]).current_dir(&tree);
+        command.args(["--rebuild", "--keep-failed", "--no-link", "--cores", "1"]);
+        command.args(["--option", "sandbox-build-dir", ELSEWHERE]).current_dir(&tree);
         command.envs(nix.get_envs().filter_map(|(key, value)| Some((key, value?))));
         command.env("TZ", "America/St_Johns").env("LC_ALL", "C.UTF-8");
         let built = job.step(&mut command);
