@@ -31,7 +31,8 @@ struct Means {
     build: fn(&Job<'_>) -> Result<Artefacts>,
     /// Why it cannot be run here.
     lacks: fn(&Path) -> Option<String>,
-    /// Lanes are built beside each other, as some means use one processor.
+    /// Lanes are built beside each other, each on processors of its own: two crates at a time in all, as
+    /// more would wait for each other.
     lane: usize,
     /// What it builds in a run of all means: every byte by three of them, in half an hour.
     arches: &'static [Arch],
@@ -44,6 +45,8 @@ struct Job<'a> {
     folder: PathBuf,
     revision: String,
     arches: Vec<Arch>,
+    /// Those that it is built on, as `taskset` reads them.
+    processors: String,
     /// What its builds print.
     log: PathBuf,
 }
@@ -109,7 +112,7 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
         }
         let of_all = if by.is_some() { &Arch::ALL } else { means.arches };
         let arches = arches.as_deref().unwrap_or(of_all);
-        jobs.push((means, Job::begin(root, means.name, &revision, arches)?));
+        jobs.push((means, Job::begin(root, means, &revision, arches)?));
     }
     let built = all(&jobs)?;
     not_run.extend(compare(&built)?);
@@ -201,18 +204,24 @@ fn show_difference(one: &Path, other: &Path) {
 }
 
 impl<'a> Job<'a> {
-    fn begin(root: &'a Path, name: &str, revision: &str, arches: &[Arch]) -> Result<Self> {
+    fn begin(root: &'a Path, means: &Means, revision: &str, arches: &[Arch]) -> Result<Self> {
         let above = target_folder(root).join("reproduce");
-        let (folder, log) = (above.join(name), above.join(format!("{name}.log")));
+        let (folder, log) = (above.join(means.name), above.join(format!("{}.log", means.name)));
         fs::create_dir_all(&folder)?;
         fs::write(&log, "")?;
         let (revision, arches) = (revision.to_owned(), arches.to_vec());
-        Ok(Self { root, folder: folder.canonicalize()?, revision, arches, log })
+        let processors = processors(means.lane, std::thread::available_parallelism()?.get());
+        Ok(Self { root, folder: folder.canonicalize()?, revision, arches, processors, log })
     }
 
     /// Whether an image of all architectures is made.
     fn has_index(&self) -> bool {
         self.arches.len() == Arch::ALL.len()
+    }
+
+    /// One of its processors.
+    fn one_processor(&self) -> &str {
+        self.processors.rsplit('-').next().unwrap_or(&self.processors)
     }
 
     /// A clone at the commit.
@@ -226,9 +235,26 @@ impl<'a> Job<'a> {
         Ok(tree)
     }
 
-    /// Runs a command; what it prints goes to the log, whose end is shown if it fails.
-    fn step(&self, command: &mut Command) -> Result<()> {
+    /// Runs a command on the job's processors; what it prints goes to the log, whose end is shown if it
+    /// fails.
+    fn step(&self, command: &Command) -> Result<()> {
+        self.step_on(&self.processors, command)
+    }
+
+    /// The same on these.
+    fn step_on(&self, processors: &str, inner: &Command) -> Result<()> {
         let log = fs::File::options().append(true).open(&self.log).context("log")?;
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", processors]).arg(inner.get_program()).args(inner.get_args());
+        for (key, value) in inner.get_envs() {
+            match value {
+                Some(value) => command.env(key, value),
+                None => command.env_remove(key),
+            };
+        }
+        if let Some(folder) = inner.get_current_dir() {
+            command.current_dir(folder);
+        }
         command.stdout(log.try_clone()?).stderr(log);
         let status = command.status().with_context(|| format!("failed to start {command:?}"))?;
         if !status.success() {
@@ -239,6 +265,14 @@ impl<'a> Job<'a> {
         }
         Ok(())
     }
+}
+
+/// A lane's share of so many processors.
+fn processors(lane: usize, all: usize) -> String {
+    let share = (all / LANES).max(1);
+    let first = (lane * share).min(all - 1);
+    let last = if lane + 1 == LANES { all - 1 } else { first + share - 1 };
+    format!("{first}-{last}")
 }
 
 fn agent_name(arch: Arch) -> String {
@@ -275,6 +309,13 @@ mod tests {
     }
 
     #[test]
+    fn lanes_share_the_processors() {
+        assert_eq!([processors(0, 1), processors(1, 1)], ["0-0", "0-0"]);
+        assert_eq!([processors(0, 2), processors(1, 2)], ["0-0", "1-1"]);
+        assert_eq!([processors(0, 7), processors(1, 7)], ["0-2", "3-6"]);
+    }
+
+    #[test]
     fn an_unknown_means_is_refused() {
         let told = run(Path::new("/nonexistent"), &["--by", "nix,make"]).expect_err("refused");
         assert!(told.to_string().contains("\"make\" is no means"), "{told}");
@@ -287,8 +328,11 @@ mod tests {
         fs::write(&log, "").expect("written");
         let folder = site.path().to_owned();
         let revision = String::new();
-        let job = Job { root: site.path(), folder, revision, arches: Vec::new(), log };
-        let told = job.step(Command::new("sh").args(["-c", "echo it is broken; exit 3"]));
+        let processors = "0".to_owned();
+        let job = Job { root: site.path(), folder, revision, arches: Vec::new(), processors, log };
+        let told = job.step(
+            Command::new("sh").args(["-c", "echo it is $WORD; exit 3"]).env("WORD", "broken"),
+        );
         assert!(format!("{:#}", told.expect_err("failed")).contains("it is broken"));
     }
 }

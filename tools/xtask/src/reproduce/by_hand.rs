@@ -49,7 +49,7 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
         artefacts.insert(image_name(*arch), image);
     }
     if job.has_index() {
-        job.step(&mut index)?;
+        job.step(&index)?;
         artefacts.insert(INDEX.to_owned(), site.out.join(INDEX));
     }
     Ok(artefacts)
@@ -76,8 +76,8 @@ impl Site<'_> {
         // Nobody may not be let into the folder of the tree; what is mounted ends with the command.
         command.args(["--mount", "sh", "-euc", INSIDE, "sh"]);
         command.arg(self.job.root.join(tools::FOLDER)).arg(&self.tools);
-        command.args(["taskset", "--cpu-list", "0", "setpriv", "--reuid", NOBODY, "--regid"]);
-        command.args([NOBODY, "--clear-groups", "sh", "-c", "umask 077; exec sh \"$@\"", "sh"]);
+        command.args(["setpriv", "--reuid", NOBODY, "--regid", NOBODY]);
+        command.args(["--clear-groups", "sh", "-c", "umask 077; exec sh \"$@\"", "sh"]);
         command.arg(format!("tools/ship/{script}")).args(words).current_dir(&self.tree);
         command.env("TZ", "Asia/Kathmandu").env("LC_ALL", "C.UTF-8").env("HOME", "/nonexistent");
         for (name, place) in [("RUST", "rust"), ("ZIG", "zig"), ("CRATES", "crates")] {
@@ -85,7 +85,7 @@ impl Site<'_> {
         }
         command.env("SCRATCH", &self.between).env("REVISION", &self.job.revision);
         command.env("IMAGES", self.out.join("images"));
-        self.job.step(&mut command)
+        self.job.step_on(self.job.one_processor(), &command)
     }
 }
 

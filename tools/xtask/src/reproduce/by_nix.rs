@@ -4,7 +4,6 @@
 //! there before.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::Result;
 
@@ -36,16 +35,12 @@ pub fn again(job: &Job<'_>) -> Result<Artefacts> {
     // There since the first time, or now.
     build(job)?;
     let tree = job.clone_at(job.folder.join("clone"))?;
-    let last = std::thread::available_parallelism()?.get() - 1;
     packages(job, |name| {
-        let nix = nix::command(&tree, name, &job.folder)?;
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &last.to_string()]).arg(nix.get_program()).args(nix.get_args());
+        let mut command = nix::command(&tree, name, &job.folder)?;
         command.args(["--rebuild", "--keep-failed", "--no-link", "--cores", "1"]);
-        command.args(["--option", "sandbox-build-dir", ELSEWHERE]).current_dir(&tree);
-        command.envs(nix.get_envs().filter_map(|(key, value)| Some((key, value?))));
+        command.args(["--option", "sandbox-build-dir", ELSEWHERE]);
         command.env("TZ", "America/St_Johns").env("LC_ALL", "C.UTF-8");
-        let built = job.step(&mut command);
+        let built = job.step_on(job.one_processor(), &command);
         let first = job.folder.join(name).canonicalize()?;
         let mut differing = first.clone().into_os_string();
         differing.push(".check");
