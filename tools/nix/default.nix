@@ -56,20 +56,21 @@ let
 
   objects = step "bpf-objects" "sh tools/ship/objects.sh $out";
 
+  # Refused when it is built, so that the rest can be listed and checked.
+  none = name: why: pkgs.runCommandCC name { inherit why; } ''
+    echo "no ${name}: $why" >&2
+    exit 1
+  '';
   imageOf = name: arch: inputs:
     if revision == null
-    then throw "this tree has changes that no commit has; an image names its commit"
+    then none "deepflow-${name}-${arch}.tar" "this tree has changes that no commit has; an image names its commit"
     else step "deepflow-${name}-${arch}.tar" ''
       export IMAGES=${builder}/bin/images
       sh tools/ship/image.sh ${name} ${arch} $out ${inputs}
     '';
   image = arch: imageOf "agent" arch "agent=${agent arch}/bin/deepflow-agent";
-  # Its engine is locked for x86_64 alone: for aarch64 there is a refusal, at build time, so that the
-  # rest of the flake can be listed and checked.
-  none = name: pkgs.runCommandCC name { } ''
-    echo "no ${name}: tools.lock.toml locks its engine, libchdb, for x86_64 alone" >&2
-    exit 1
-  '';
+  # The server's engine is locked for x86_64 alone.
+  noServer = name: none name "tools.lock.toml locks its engine, libchdb, for x86_64 alone";
   serverImage = imageOf "server" "x86_64" (builtins.concatStringsSep " " [
     "server=${server}/bin/deepflow-server"
     "ctl=${control}/bin/deepflow-ctl"
@@ -106,8 +107,8 @@ rec {
     images = index;
     server-x86_64 = server;
     server-image-x86_64 = serverImage;
-    server-aarch64 = none "server-aarch64";
-    server-image-aarch64 = none "server-image-aarch64";
+    server-aarch64 = noServer "server-aarch64";
+    server-image-aarch64 = noServer "server-image-aarch64";
     default = packages.agent-x86_64;
   };
   checks = {
