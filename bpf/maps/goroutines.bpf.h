@@ -41,3 +41,16 @@ struct go_trace {
  * 70 x 32768.
  */
 MAP(go_traces, BPF_MAP_TYPE_LRU_HASH, 32768, struct goroutine, struct go_trace);
+
+/* The request that a goroutine was begun for. */
+struct go_origin {
+	u64 goid;     /* who has received it */
+	u64 trace_id; /* as that one has it while it is not answered */
+};
+
+/*
+ * go_origins: goroutine -> struct go_origin. Written when it is begun by one that is at a request;
+ * never deleted. LRU: when full those of the goroutine longest ago are forgotten, and what its
+ * children send begins no trace. 32 bytes + about 70 x 32768.
+ */
+MAP(go_origins, BPF_MAP_TYPE_LRU_HASH, 32768, struct goroutine, struct go_origin);

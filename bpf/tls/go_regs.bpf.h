@@ -22,6 +22,8 @@ struct go_regs {
 #define GO_STACK_CONN 8
 #define GO_STACK_BUF 16
 #define GO_STACK_RESULT 40
+/* And of what runtime.newproc1 gives: 1.15 and 1.16. */
+#define GO_STACK_BORN 48
 
 #if HAVE_BTF
 /* Both branches end in different instructions: see read_regs(). */

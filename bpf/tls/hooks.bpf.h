@@ -7,6 +7,7 @@
 
 #include "data.bpf.h"
 #include "go.bpf.h"
+#include "go_birth.bpf.h"
 
 #define TLS_ENTRY(name, hook, moved_at)                 \
 	SEC("uprobe/" #name)                            \
@@ -46,43 +47,29 @@ int tls_forget(void *ctx)
 	return on_tls_forget(&regs);
 }
 
-/* func (c *Conn) Read(b []byte) (n int, err error) of Go's crypto/tls, and Write. */
-#define GO_ENTRY(name, hook, read)               \
-	SEC("uprobe/" #name)                     \
-	int name(void *ctx)                      \
-	{                                        \
-		struct go_regs regs = {};        \
-                                                 \
-		read(ctx, &regs);                \
-		return on_go_enter(&regs, hook); \
-	}
-#define GO_RETURN(name, read)                    \
-	SEC("uprobe/" #name)                     \
-	int name(void *ctx)                      \
-	{                                        \
-		struct go_regs regs = {};        \
-                                                 \
-		read(ctx, &regs);                \
-		return on_go_return(ctx, &regs); \
+/* A program for Go: `read` takes what it needs from where the version of the program has it. */
+#define GO(name, read, act)               \
+	SEC("uprobe/" #name)              \
+	int name(void *ctx)               \
+	{                                 \
+		struct go_regs regs = {}; \
+                                          \
+		read(ctx, &regs);         \
+		return act;               \
 	}
 
-#define GO_HANDSHAKE(name, read)                 \
-	SEC("uprobe/" #name)                     \
-	int name(void *ctx)                      \
-	{                                        \
-		struct go_regs regs = {};        \
-                                                 \
-		read(ctx, &regs);                \
-		return on_go_handshake(&regs);   \
-	}
-
-/* From Go 1.17 on (arm64: 1.18). */
-GO_ENTRY(go_read, DF_HOOK_TLS_READ, read_go_regs)
-GO_ENTRY(go_write, DF_HOOK_TLS_WRITE, read_go_regs)
-GO_RETURN(go_return, read_go_regs)
-GO_HANDSHAKE(go_handshake, read_go_regs)
+/*
+ * func (c *Conn) Read(b []byte) (n int, err error) of Go's crypto/tls, and Write; handshakes;
+ * func newproc1(fn *funcval, callergp *g, ...) *g of its runtime. From Go 1.17 on (arm64: 1.18).
+ */
+GO(go_read, read_go_regs, on_go_enter(&regs, DF_HOOK_TLS_READ))
+GO(go_write, read_go_regs, on_go_enter(&regs, DF_HOOK_TLS_WRITE))
+GO(go_return, read_go_regs, on_go_return(ctx, &regs))
+GO(go_handshake, read_go_regs, on_go_handshake(&regs))
+GO(go_born, read_go_regs, on_go_birth(&regs, regs.result))
 /* Before. */
-GO_ENTRY(go_read_old, DF_HOOK_TLS_READ, read_go_stack)
-GO_ENTRY(go_write_old, DF_HOOK_TLS_WRITE, read_go_stack)
-GO_RETURN(go_return_old, read_go_stack)
-GO_HANDSHAKE(go_shake_old, read_go_stack)
+GO(go_read_old, read_go_stack, on_go_enter(&regs, DF_HOOK_TLS_READ))
+GO(go_write_old, read_go_stack, on_go_enter(&regs, DF_HOOK_TLS_WRITE))
+GO(go_return_old, read_go_stack, on_go_return(ctx, &regs))
+GO(go_shake_old, read_go_stack, on_go_handshake(&regs))
+GO(go_born_old, read_go_stack, on_go_birth(&regs, read_born(&regs)))

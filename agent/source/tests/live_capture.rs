@@ -14,6 +14,8 @@ mod capture;
 mod files;
 #[path = "live/go.rs"]
 mod go;
+#[path = "live/go_parents.rs"]
+mod go_parents;
 #[path = "live/many.rs"]
 mod many;
 #[path = "live/processes.rs"]

@@ -168,6 +168,7 @@ fn open_v310(config: &BpfConfig, wrapped: bool, offsets: &mut Offsets) -> Result
         .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
         .map_max_entries("go_calls", if config.go { GO_CALLS } else { 1 })
         .map_max_entries("go_traces", if config.go { GO_TRACES } else { 1 })
+        .map_max_entries("go_origins", if config.go { GO_TRACES } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     let mut object = loader.load(&bytes).map_err(|error| chain(&error))?;
@@ -346,6 +347,7 @@ fn load_object(config: &BpfConfig, btf: &Btf) -> Result<Ebpf, BpfError> {
         .map_max_entries("tls_calls", tls_entries(config, TLS_CALLS))
         .map_max_entries("go_calls", if config.go { GO_CALLS } else { 1 })
         .map_max_entries("go_traces", if config.go { GO_TRACES } else { 1 })
+        .map_max_entries("go_origins", if config.go { GO_TRACES } else { 1 })
         .map_max_entries("tls_sockets", tls_entries(config, TLS_SESSIONS))
         .map_max_entries("tls_works", tls_entries(config, cpus * 2));
     loader.load(&bytes).map_err(|error| BpfError::Load(chain(&error)))

@@ -92,15 +92,17 @@ const PROGRAMS: [&str; 7] = [
 ];
 
 /// Programs in the object for Go, which a kernel may refuse by themselves.
-const GO_PROGRAMS: [&str; 8] = [
+const GO_PROGRAMS: [&str; 10] = [
     "go_read",
     "go_write",
     "go_return",
     "go_handshake",
+    "go_born",
     "go_read_old",
     "go_write_old",
     "go_return_old",
     "go_shake_old",
+    "go_born_old",
 ];
 
 /// The loaded programs.
@@ -229,7 +231,9 @@ impl Programs {
             },
             None => {}
         }
-        opened.push(open(hook.entry, hook.offset, false)?);
+        if let Some(entry) = hook.entry {
+            opened.push(open(entry, hook.offset, false)?);
+        }
         Ok(opened)
     }
 

@@ -18,36 +18,55 @@ use image::Image;
 
 use super::library::{Functions, Hook, Span};
 
+/// Programs at a function's entry and at its return.
+type Programs = (Option<&'static str>, Option<&'static str>);
+
+/// What a function is needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Without it there is nothing to tell.
+    Data,
+    /// Where a program has it and it cannot be hooked, what is told would be wrong.
+    Order,
+    /// A goroutine's parent; without it all else is told.
+    Parents,
+}
+
 /// A function that is hooked.
 struct Function {
     name: &'static str,
-    /// Its programs at entry and at return where arguments are in registers, and where in the stack.
-    in_registers: (&'static str, Option<&'static str>),
-    in_stack: (&'static str, Option<&'static str>),
-    /// Whether nothing can be told without it.
-    is_needed: bool,
+    /// Where arguments are in registers, and where in the stack.
+    in_registers: Programs,
+    in_stack: Programs,
+    need: Need,
 }
 
 const fn handshake(name: &'static str) -> Function {
-    let (in_registers, in_stack) = (("go_handshake", None), ("go_shake_old", None));
-    Function { name, in_registers, in_stack, is_needed: false }
+    let (in_registers, in_stack) = ((Some("go_handshake"), None), (Some("go_shake_old"), None));
+    Function { name, in_registers, in_stack, need: Need::Order }
 }
 
 /// Those that read and write stand last: when one is seen, all that it needs is there.
-const FUNCTIONS: [Function; 4] = [
-    handshake(NAMES[0]),
-    handshake(NAMES[1]),
+const FUNCTIONS: [Function; 5] = [
     Function {
-        name: NAMES[2],
-        in_registers: ("go_write", Some("go_return")),
-        in_stack: ("go_write_old", Some("go_return_old")),
-        is_needed: true,
+        name: NAMES[0],
+        in_registers: (None, Some("go_born")),
+        in_stack: (None, Some("go_born_old")),
+        need: Need::Parents,
     },
+    handshake(NAMES[1]),
+    handshake(NAMES[2]),
     Function {
         name: NAMES[3],
-        in_registers: ("go_read", Some("go_return")),
-        in_stack: ("go_read_old", Some("go_return_old")),
-        is_needed: true,
+        in_registers: (Some("go_write"), Some("go_return")),
+        in_stack: (Some("go_write_old"), Some("go_return_old")),
+        need: Need::Data,
+    },
+    Function {
+        name: NAMES[4],
+        in_registers: (Some("go_read"), Some("go_return")),
+        in_stack: (Some("go_read_old"), Some("go_return_old")),
+        need: Need::Data,
     },
 ];
 /// A longer function is none of these.
@@ -57,7 +76,8 @@ const TEXT_BEGINS: u64 = 4096;
 const TEXT_ALIGNMENT: u64 = 16;
 
 /// Names of the functions that are looked for.
-pub const NAMES: [&str; 4] = [
+pub const NAMES: [&str; 5] = [
+    "runtime.newproc1",
     "crypto/tls.(*Conn).clientHandshake",
     "crypto/tls.(*Conn).serverHandshake",
     "crypto/tls.(*Conn).Write",
@@ -97,7 +117,12 @@ fn hooks(image: &Image<'_>, found: &Functions, version: Option<&str>) -> Result<
         let span = *spans.get(function.name)?;
         let code = image.code(span);
         let hook = code.and_then(|code| hook_of(function, span, &code, version));
-        Some(hook.map_err(|why| format!("{} {why}", function.name)))
+        match function.need {
+            Need::Parents => {
+                hook.ok().filter(|_| version.is_some_and(layout::tells_births)).map(Ok)
+            }
+            _ => Some(hook.map_err(|why| format!("{} {why}", function.name))),
+        }
     };
     FUNCTIONS.iter().filter_map(hook).collect()
 }
@@ -146,7 +171,8 @@ fn spans(image: &Image<'_>, found: &Functions) -> Result<BTreeMap<&'static str, 
             let begin = Span { bytes: span.bytes.min(code::BEGIN_BYTES), ..*span };
             image.code(begin).is_ok_and(|code| code::begins_function(&code))
         };
-        spans.values().all(is_code).then_some(spans)
+        let is_sure = |(name, span): (&&str, &Span)| *name == NAMES[0] || is_code(span);
+        spans.iter().all(is_sure).then_some(spans)
     };
     let bases = match table.base() {
         line_table::Base::Absolute => vec![0],
@@ -160,7 +186,7 @@ fn spans(image: &Image<'_>, found: &Functions) -> Result<BTreeMap<&'static str, 
 
 /// Whether all functions are there without which nothing can be told.
 fn has_all(has: impl Fn(&str) -> bool) -> bool {
-    FUNCTIONS.iter().all(|function| !function.is_needed || has(function.name))
+    FUNCTIONS.iter().all(|function| function.need != Need::Data || has(function.name))
 }
 
 /// Where the code of Go may begin: the table's own word of it is left out from 1.26 on, and is 0 in

@@ -28,7 +28,7 @@ pub struct Hook {
     /// Where it is in the file. unit byte
     pub offset: u64,
     /// Program at its entry.
-    pub entry: &'static str,
+    pub entry: Option<&'static str>,
     /// Program at its return.
     pub exit: Option<&'static str>,
     /// Where in the file the function returns, if its returns are hooked by its instructions; empty
@@ -107,6 +107,7 @@ impl Library {
         let hook =
             |&(function, entry, exit): &(&'static str, &'static str, Option<&'static str>)| {
                 let offset = found.get(function)?.offset;
+                let entry = Some(entry);
                 Some(Hook { function, offset, entry, exit, returns: Vec::new() })
             };
         table.iter().rev().filter_map(hook).collect()

@@ -10,13 +10,13 @@ use super::*;
 const SIZES: [usize; 4] = [30, 100, 40_000, 100_000];
 const CONNECTIONS: usize = 12;
 
-/// Builds it; `None`: there is no Go. `DEEPFLOW_GO` names another than the installed one.
-fn build(folder: &Path, name: &str, flags: &str) -> Option<PathBuf> {
+/// Builds a program; `None`: there is no Go. `DEEPFLOW_GO` names another than the installed one.
+pub fn build(folder: &Path, source: &str, name: &str, flags: &str) -> Option<PathBuf> {
     let named = std::env::var("DEEPFLOW_GO").ok();
     let go = named.unwrap_or_else(|| "go".to_owned());
-    std::fs::write(folder.join("talk.go"), include_str!("talk.go")).expect("ours");
+    std::fs::write(folder.join("main.go"), source).expect("ours");
     let mut command = Command::new(go);
-    command.args(["build", "-o", name, &format!("-ldflags={flags}"), "talk.go"]);
+    command.args(["build", "-o", name, &format!("-ldflags={flags}"), "main.go"]);
     command.envs([("GO111MODULE", "off"), ("CGO_ENABLED", "0"), ("GOTOOLCHAIN", "local")]);
     let cache = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.tools/go"));
     command.env("GOCACHE", cache.join("cache")).env("GOPATH", cache.join("path"));
@@ -46,7 +46,7 @@ fn goroutines_are_told_apart_and_their_sockets_found() {
         return;
     };
     for (name, flags) in [("whole", ""), ("stripped", "-s -w")] {
-        let Some(program) = build(&folder, name, flags) else {
+        let Some(program) = build(&folder, include_str!("talk.go"), name, flags) else {
             println!("SKIPPED: no Go");
             return;
         };
@@ -57,7 +57,7 @@ fn goroutines_are_told_apart_and_their_sockets_found() {
         let reports = probes.reports();
         let report = reports.iter().find(|one| one.path == program).expect("it is found");
         assert!(report.library.starts_with("Go 1."), "{report:?}");
-        assert_eq!(report.functions.len(), 4, "{report:?}");
+        assert_eq!(report.functions.len(), 5, "{report:?}");
         assert_eq!(report.reason, "");
         println!("{name}: {}", report.library);
         child.stdin.take().expect("a pipe").write_all(b"\n").expect("it waits");
