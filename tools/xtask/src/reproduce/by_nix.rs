@@ -1,4 +1,4 @@
-//! Nix in its sandbox, and Nix again, in and of another folder and with one processor.
+//! Nix in its sandbox, and Nix again, in and of another folder and with more processors.
 //!
 //! In: what is to be built. Out: places in the store. Never: a result of the second time that was
 //! there before.
@@ -37,10 +37,10 @@ pub fn again(job: &Job<'_>) -> Result<Artefacts> {
     let tree = job.clone_at(job.folder.join("clone"))?;
     packages(job, |name| {
         let mut command = nix::command(&tree, name, &job.folder)?;
-        command.args(["--rebuild", "--keep-failed", "--no-link", "--cores", "1"]);
+        command.args(["--rebuild", "--keep-failed", "--no-link"]);
         command.args(["--option", "sandbox-build-dir", ELSEWHERE]);
         command.env("TZ", "America/St_Johns").env("LC_ALL", "C.UTF-8");
-        let built = job.step_on(job.one_processor(), &command);
+        let built = job.step(&command);
         let first = job.folder.join(name).canonicalize()?;
         let mut differing = first.clone().into_os_string();
         differing.push(".check");
