@@ -119,6 +119,7 @@ rec {
   # What the agent can do on this kernel.
   demo = {
     type = "app";
+    meta.description = "What the agent can do on this kernel";
     program = toString (pkgs.writeShellScript "deepflow-demo" ''
       exec ${packages.agent-x86_64}/bin/deepflow-agent check "$@"
     '');
