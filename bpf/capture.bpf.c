@@ -111,6 +111,32 @@ static __always_inline int exit_any(struct raw_exit_ctx *ctx, bool is_first)
 TWICE(enter, raw_enter_ctx, enter_any)
 TWICE(exit, raw_exit_ctx, exit_any)
 
+/*
+ * While raw_enter and raw_exit are detached: counts sends and receives where they are told from 6.3 on
+ * (net/socket.c, commit 6e6eda44b939), at no cost for other calls.
+ */
+static __always_inline int pass_over(struct raw_length_ctx *ctx)
+{
+	u16 family = ctx->sk->__sk_common.skc_family;
+
+	if ((s32)ctx->bytes > 0 && (family == AF_INET || family == AF_INET6) &&
+	    (u32)bpf_get_current_task_btf()->tgid != self_tgid)
+		passed_over();
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int raw_sent(struct raw_length_ctx *ctx)
+{
+	return pass_over(ctx);
+}
+
+SEC("tp_btf/sock_recv_length")
+int raw_received(struct raw_length_ctx *ctx)
+{
+	return pass_over(ctx);
+}
+
 SEC("tp_btf/sched_process_exec")
 int raw_exec(struct raw_exec_ctx *ctx)
 {
@@ -187,6 +213,13 @@ int all_exit(struct exit_ctx *ctx)
 }
 #endif
 
+/* Whether the agent rests from such calls. Connections are told on, so that their ends are known. */
+static __always_inline bool rests(enum df_hook hook)
+{
+	return hook != DF_HOOK_CONNECT && hook != DF_HOOK_ACCEPT && hook != DF_HOOK_ACCEPT4 &&
+	       hook != DF_HOOK_CLOSE && passed_over();
+}
+
 /* Entry of one system call at its own tracepoint. */
 static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 {
@@ -195,7 +228,7 @@ static __always_inline int enter_call(enum df_hook hook, struct enter_ctx *ctx)
 	struct call_args args = { ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3],
 				  ctx->args[4] };
 
-	if (caller_tgid(&caller) == self_tgid)
+	if (caller_tgid(&caller) == self_tgid || rests(hook))
 		return 0;
 	caller.files = files_by_helper();
 	return on_syscall_enter(&caller, hook, &args);
@@ -243,7 +276,7 @@ static __always_inline int enter_function(enum df_hook hook, struct function_reg
 	struct caller caller = { bpf_get_current_pid_tgid(), NULL, ctx, &tails_function, 0 };
 	struct call_args args = { ctx->a0, ctx->a1, ctx->a2, ctx->a3, ctx->a4 };
 
-	if (caller_tgid(&caller) == self_tgid)
+	if (caller_tgid(&caller) == self_tgid || rests(hook))
 		return 0;
 	if (args_in_memory) {
 		struct syscall_regs *user = (void *)args.a0;

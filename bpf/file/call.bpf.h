@@ -114,7 +114,7 @@ static __always_inline bool fill_request(struct df_file *record, struct thread *
 		key.goid = record->coroutine_id;
 		key.tgid = record->event.tgid;
 		trace = bpf_map_lookup_elem(&go_traces, &key);
-		record->trace_id = trace ? trace->id : 0;
+		record->trace_id = trace && trace->watch == thread->watch ? trace->id : 0;
 	}
 	return record->trace_id || file_mode != FILES_OF_REQUESTS;
 }

@@ -295,6 +295,13 @@ struct raw_exit_ctx {
 	s64 ret;
 };
 
+/* Arguments of sock_send_length and sock_recv_length. */
+struct raw_length_ctx {
+	struct sock *sk;
+	s64 bytes; /* of which 32 bits count; or -errno */
+	s64 flags;
+};
+
 #define TS_COMPAT 2           /* x86: thread_info.status, a 32-bit system call */
 #define TIF_32BIT (1UL << 22) /* arm64: thread_info.flags, a 32-bit task */
 #define AF_INET 2

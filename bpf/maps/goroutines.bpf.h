@@ -5,7 +5,7 @@
 
 /*
  * go_processes: tgid -> place of the number in a runtime.g. Written by the agent when it has looked
- * into a program of Go, after which it raises excluded_epochs; deleted when the process ends or runs
+ * into a program of Go, after which it raises EPOCH_EXCLUDED; deleted when the process ends or runs
  * another program. When full the agent's call fails, and goroutines of that process have no number. 8 bytes +
  * about 60 x 4096.
  */
@@ -33,11 +33,13 @@ struct goroutine {
 struct go_trace {
 	u64 id;
 	u64 socket;
+	u32 watch; /* EPOCH_WATCH when it was stored */
+	u32 pad;
 };
 
 /*
  * go_traces: goroutine -> struct go_trace. Written when it receives; never deleted. LRU: when full
- * the goroutine longest idle is forgotten, and what it sends next begins no trace. 32 bytes + about
+ * the goroutine longest idle is forgotten, and what it sends next begins no trace. 40 bytes + about
  * 70 x 32768.
  */
 MAP(go_traces, BPF_MAP_TYPE_LRU_HASH, 32768, struct goroutine, struct go_trace);

@@ -35,10 +35,10 @@ struct call {
 struct thread {
 	u32 tid;     /* owner of the slot, 0: free */
 	u32 spilled; /* threads that belong here but are in `threads_spill` */
-	u32 epoch;   /* of excluded_epoch when `excluded` and `goid_at` were looked up */
+	u32 epoch;   /* EPOCH_EXCLUDED when `excluded` and `goid_at` were looked up */
 	u32 excluded;
 	u32 goid_at; /* of the process in `go_processes`, 0: it is none */
-	u32 pad;
+	u32 watch;   /* EPOCH_WATCH at the last call */
 	u64 trace_id;     /* waits for a send to take it, 0: none */
 	u64 trace_socket; /* socket id from which trace_id's request came */
 	u64 comm_ns;      /* when `comm` was read, 0: never */
@@ -144,16 +144,27 @@ static __always_inline void thread_renew(u32 tid)
 	thread->goid_at = 0;
 }
 
+/* After a rest: what the thread received before it is answered already. */
+static __always_inline void thread_wake(struct thread *thread)
+{
+	u32 watch = epoch_now(EPOCH_WATCH);
+
+	if (thread->watch == watch)
+		return;
+	thread->watch = watch;
+	thread->trace_id = 0;
+}
+
 /* Whether the process of this thread is left out. */
 static __always_inline bool thread_excluded(struct thread *thread, u32 tgid)
 {
-	u32 key = 0;
-	u32 *epoch = bpf_map_lookup_elem(&excluded_epochs, &key);
+	u32 epoch = epoch_now(EPOCH_EXCLUDED);
 
-	if (epoch && unlikely(thread->epoch != *epoch)) {
-		thread->epoch = *epoch;
+	if (unlikely(thread->epoch != epoch)) {
+		thread->epoch = epoch;
 		thread->excluded = bpf_map_lookup_elem(&excluded, &tgid) != NULL;
 		thread->goid_at = goid_place(tgid);
+		thread_wake(thread);
 	}
 	return thread->excluded;
 }

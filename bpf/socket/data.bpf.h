@@ -150,6 +150,8 @@ static __always_inline void load_trace(struct thread *thread, u64 goid, u32 tgid
 	struct goroutine key = { goid, tgid, 0 };
 	struct go_trace *trace = bpf_map_lookup_elem(&go_traces, &key);
 
+	if (trace && trace->watch != thread->watch)
+		trace = NULL;
 	thread->trace_id = trace ? trace->id : 0;
 	thread->trace_socket = trace ? trace->socket : 0;
 }
@@ -158,7 +160,7 @@ static __always_inline void load_trace(struct thread *thread, u64 goid, u32 tgid
 static __always_inline void store_trace(struct thread *thread, u64 goid, u32 tgid)
 {
 	struct goroutine key = { goid, tgid, 0 };
-	struct go_trace fresh = { thread->trace_id, thread->trace_socket };
+	struct go_trace fresh = { thread->trace_id, thread->trace_socket, thread->watch, 0 };
 	struct go_trace *trace = bpf_map_lookup_elem(&go_traces, &key);
 
 	if (trace)

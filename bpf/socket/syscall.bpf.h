@@ -85,12 +85,16 @@ static __always_inline int on_syscall_exit(struct caller *caller, struct thread 
 	return on_data_exit(caller, thread, hook, ret);
 }
 
-/* The thread if it has this call under way, NULL if not. */
+/*
+ * The thread if it has this call under way, NULL if not. A call that began before a rest may be another
+ * one than that which ends now.
+ */
 static __always_inline struct thread *thread_leaving(u32 tid, enum df_hook hook)
 {
 	struct thread *thread = thread_find(tid);
 
-	return thread && thread->tid == tid && (thread->call.hook & ~CALL_ON_FILE) == hook ?
+	return thread && thread->tid == tid && (thread->call.hook & ~CALL_ON_FILE) == hook &&
+			       likely(thread->watch == epoch_now(EPOCH_WATCH)) ?
 		       thread :
 		       NULL;
 }

@@ -58,7 +58,7 @@ static __always_inline int on_go_enter(const struct go_regs *regs, u8 hook)
 	struct tls_call *outer;
 	struct thread *thread;
 
-	if (pid_tgid >> 32 == self_tgid)
+	if (pid_tgid >> 32 == self_tgid || passed_over())
 		return 0;
 	thread = thread_claim((u32)pid_tgid);
 	if (!thread || thread_excluded(thread, pid_tgid >> 32))

@@ -68,7 +68,7 @@ static __always_inline int on_tls_enter(struct user_regs *regs, u8 hook, u64 mov
 	struct tls_call *outer;
 	struct thread *thread;
 
-	if (pid_tgid >> 32 == self_tgid)
+	if (pid_tgid >> 32 == self_tgid || passed_over())
 		return 0;
 	call.stack = regs->stack + return_bytes();
 	outer = bpf_map_lookup_elem(&tls_calls, &tid);

@@ -30,6 +30,8 @@ pub struct Config {
     pub memory_bytes: u64,
     /// Nice value of the agent; `None`: that of who starts it.
     pub nice: Option<i32>,
+    /// What the agent takes of the processors at most.
+    pub share: ShareConfig,
     /// Ports of our own traffic, which is left out.
     pub own_ports: Vec<u16>,
     /// Interval of self-telemetry.
@@ -52,6 +54,15 @@ pub struct Config {
     pub throttles: (u64, u64),
     /// Where `standalone` writes, and the size at which it turns a file. unit byte
     pub standalone: (PathBuf, u64),
+}
+
+/// What the agent takes of the processors at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareConfig {
+    /// At any time. unit 1/1000 of a processor
+    pub max_millicpus: u64,
+    /// While hardly any processor is idle. unit percent of all; 0: no such limit
+    pub contended_percent: u64,
 }
 
 /// Packet capture.
@@ -160,6 +171,7 @@ impl Config {
             spool_bytes: s.count("agent.spool_bytes")?,
             memory_bytes: s.count("global.limits.max_memory")? << 20,
             nice: nice(s)?,
+            share: share(s)?,
             own_ports: ports(&s.list("agent.own_ports")?.join(",")).context("agent.own_ports")?,
             telemetry_interval: s.duration("global.self_monitoring.interval")?,
             proc_dir: s.text("inputs.proc.proc_dir_path")?.into(),
@@ -190,6 +202,15 @@ fn nice(s: &Settings) -> Result<Option<i32>> {
     let nice = i32::try_from(s.integer(path)?).with_context(|| path.to_owned())?;
     ensure!(NICE.contains(&nice), "{path}: {nice} is not from {} to {}", NICE.start(), NICE.end());
     Ok((nice != 0).then_some(nice))
+}
+
+fn share(s: &Settings) -> Result<ShareConfig> {
+    let (max, contended) = ("global.limits.max_millicpus", "agent.contended_percent");
+    let limits =
+        ShareConfig { max_millicpus: s.count(max)?, contended_percent: s.count(contended)? };
+    ensure!(limits.max_millicpus > 0, "{max}: 0 leaves nothing to work with");
+    ensure!(limits.contended_percent <= 100, "{contended}: more than 100 percent");
+    Ok(limits)
 }
 
 fn packets(s: &Settings) -> Result<PacketConfig> {

@@ -2,10 +2,13 @@
 //!
 //! A source that cannot be had (no root, no BPF) is told as a problem and the rest goes on.
 
+mod budget;
 mod limit;
+mod pace;
 mod packets;
 mod places;
 mod processes;
+mod share;
 mod sockets;
 mod status;
 mod tls;
@@ -24,6 +27,7 @@ use schema::wire::ProcessEvent;
 use crate::config::Config;
 use crate::pipeline::{Owners, Stage};
 use crate::surroundings::Surroundings;
+use share::Portion;
 
 pub use packets::probe as probe_packets;
 pub use status::StatusBoard;
@@ -55,6 +59,8 @@ pub struct Shared {
     pub surroundings: Arc<Surroundings>,
     /// Where rows go.
     pub output: Arc<dyn Output>,
+    /// How much of the traffic is watched.
+    pub portion: Arc<Portion>,
     /// What each thread says of itself.
     pub board: Arc<StatusBoard>,
     /// Set when everything has to end.
@@ -93,7 +99,8 @@ impl Live {
         let owners = Arc::new(SocketTable::new(OWNERS_MAX, known.places.own()));
         surroundings.set(known);
         let told = board.clone();
-        let context = Shared { config, host, owners, surroundings, output, board, stop };
+        let portion = Arc::new(Portion::default());
+        let context = Shared { config, host, owners, surroundings, output, portion, board, stop };
         let mut threads = Vec::new();
         let mut spawn = |name: &str, body: fn(&Shared)| -> Result<()> {
             let context = context.clone();
@@ -102,6 +109,7 @@ impl Live {
             threads.push(thread.with_context(|| format!("start thread {name}"))?);
             Ok(())
         };
+        spawn("share", share::run)?;
         spawn("places", places::run)?;
         spawn("processes", processes::run)?;
         spawn("sockets", sockets::run)?;

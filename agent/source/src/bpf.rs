@@ -30,6 +30,7 @@ mod probe_events;
 mod relocate;
 mod reorder;
 mod requirements;
+mod rest;
 mod ring;
 mod settings;
 pub(crate) mod sys;
@@ -115,6 +116,8 @@ pub struct BpfCounters {
     pub map_full: u64,
     /// Hooks that the kernel did not run (`HookMissed`).
     pub hook_missed: u64,
+    /// Sends and receives passed over at rest (`UnwatchedCall`).
+    pub unwatched: u64,
     /// Calls of TLS libraries whose plaintext was told.
     pub tls_calls: u64,
     /// Such calls not told, since no socket was certain.
@@ -136,7 +139,7 @@ pub struct BpfCounters {
 /// Not shared between threads: one thread calls `poll` in a loop.
 pub struct BpfSource {
     // The order matters when dropped: first the hooks, then the reader, then the maps.
-    attachments: Vec<hooks::Attachment>,
+    hooks: rest::Hooks,
     wakeup: sys::WakeupWait,
     ring: Reader,
     drops: PerCpuArray<MapData, u64>,
@@ -144,7 +147,7 @@ pub struct BpfSource {
     ring_operations: PerCpuArray<MapData, u64>,
     tls: Option<Result<tls::Programs, String>>,
     excluded: HashMap<MapData, u32, u8>,
-    excluded_epochs: Array<MapData, u32>,
+    epochs: Array<MapData, u32>,
     reorder: Reorder,
     clock: Clock,
     counters: BpfCounters,
@@ -180,7 +183,7 @@ impl Reader {
 impl std::fmt::Debug for BpfSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("BpfSource")
-            .field("attachments", &self.attachments.len())
+            .field("hooks", &self.hooks.len())
             .field("counters", &self.counters)
             .finish_non_exhaustive()
     }
@@ -236,6 +239,7 @@ impl BpfSource {
             payload_unreadable: count(schema::Drop::PayloadUnreadable)?,
             map_full: count(schema::Drop::MapFull)?,
             hook_missed: self.missed(),
+            unwatched: count(schema::Drop::UnwatchedCall)?,
             tls_calls: self.tls_count(TLS_TOLD)?,
             tls_without_socket: self.tls_count(TLS_NO_SOCKET)?
                 + self.tls_count(TLS_UNSURE)?
@@ -310,7 +314,20 @@ impl BpfSource {
 
     /// Hooks end at once; what is in the ring can still be drained.
     pub fn detach(&mut self) {
-        self.attachments.clear();
+        self.hooks.detach();
+    }
+
+    /// Sends and receives are not watched until `resume`; what is in the ring is still given out.
+    pub fn rest(&mut self) -> Result<(), BpfError> {
+        self.hooks.rest(&mut self.object)
+    }
+
+    /// Ends a rest. What was under way before it is forgotten: a socket goes on as one that was there
+    /// before the agent.
+    pub fn resume(&mut self) -> Result<(), BpfError> {
+        self.hooks.resume(&mut self.object, &mut self.epochs)?;
+        // Threads look themselves up, and take note that there was a rest.
+        self.renew_excluded()
     }
 
     fn tls_count(&self, which: u32) -> Result<u64, BpfError> {
@@ -321,7 +338,7 @@ impl BpfSource {
     /// Threads look themselves up again in `excluded`.
     fn renew_excluded(&mut self) -> Result<(), BpfError> {
         let what = "excluding a process";
-        self.excluded_epochs.set(0, next_epoch(), 0).map_err(map_error(what))
+        self.epochs.set(0, next_epoch(), 0).map_err(map_error(what))
     }
 
     /// Moves records from the ring to the reorder stage.
@@ -352,7 +369,7 @@ impl BpfSource {
     }
 }
 
-/// A number that the map `excluded_epochs` has not had, so that threads look at their process again.
+/// A number that the map `epochs` has not had in its first place, so that threads look at their process again.
 pub(crate) fn next_epoch() -> u32 {
     static EPOCH: AtomicU32 = AtomicU32::new(1);
     EPOCH.fetch_add(1, Ordering::Relaxed).wrapping_add(1).max(1)

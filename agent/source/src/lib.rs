@@ -7,5 +7,6 @@ pub mod bpf;
 pub mod packet;
 mod perf_event;
 pub mod priority;
+pub mod processors;
 pub mod replay;
 pub mod tls;

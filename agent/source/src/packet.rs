@@ -10,6 +10,7 @@ mod filter;
 mod interfaces;
 mod netlink;
 mod ring;
+mod traffic;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -143,9 +144,14 @@ pub struct AfPacket {
     loopbacks: Vec<u32>,
     scanned: Instant,
     stats: PacketStats,
+    /// Of [`Self::PARTS`].
+    portion: u32,
 }
 
 impl AfPacket {
+    /// In how many parts flows fall, of which a portion can be captured.
+    pub const PARTS: u32 = fanout::PARTS;
+
     /// Opens the ring and starts to capture.
     pub fn open(config: PacketConfig) -> Result<Self, PacketError> {
         let mut capture = Self::prepare(config)?;
@@ -188,7 +194,24 @@ impl AfPacket {
             loopbacks: Vec::new(),
             scanned: Instant::now(),
             stats: PacketStats::default(),
+            portion: Self::PARTS,
         })
+    }
+
+    /// Captures `portion` of [`Self::PARTS`] flows from now on, and those whole: the others are not
+    /// copied. What the ring holds is still handed out. A smaller portion is a part of a larger one.
+    pub fn capture_portion(&mut self, portion: u32) -> Result<(), PacketError> {
+        self.portion = portion.clamp(1, Self::PARTS);
+        self.set_filter()
+    }
+
+    /// Packets that went through the captured interfaces since these exist, captured or not.
+    pub fn passed(&self) -> Result<u64, PacketError> {
+        let loopbacks: Vec<String> =
+            self.loopbacks.iter().filter_map(|nic| interfaces::name(*nic)).collect();
+        let is_loopback = |name: &str| loopbacks.iter().any(|known| known == name);
+        traffic::packets(|name| (self.config.interfaces)(name), is_loopback)
+            .map_err(|source| PacketError::Call { call: "/proc/net/dev", source })
     }
 
     /// Hands out the frames that have come, waiting for the first up to `timeout`. Returns their
@@ -270,21 +293,25 @@ impl AfPacket {
         let loopbacks: Vec<u32> =
             found.iter().filter(|nic| nic.is_loopback).map(|nic| nic.index).collect();
         if wanted != self.wanted || loopbacks != self.loopbacks {
-            let mut unwanted: Vec<u32> =
-                wanted.iter().filter(|(_, wanted)| !**wanted).map(|(nic, _)| *nic).collect();
-            unwanted.sort_unstable();
-            let filter = filter::Filter {
-                snap_bytes: self.config.snap_bytes,
-                loopbacks: &loopbacks,
-                unwanted: &unwanted,
-                own_ports: &self.config.own_ports,
-            };
-            self.ring.set_filter(&filter.program())?;
             self.wanted = wanted;
             self.last = None;
             self.loopbacks = loopbacks;
+            self.set_filter()?;
         }
         Ok(())
+    }
+
+    fn set_filter(&self) -> Result<(), PacketError> {
+        let unwanted = self.wanted.iter().filter(|(_, wanted)| !**wanted);
+        let mut unwanted: Vec<u32> = unwanted.map(|(nic, _)| *nic).collect();
+        unwanted.sort_unstable();
+        let filter = filter::Filter {
+            snap_bytes: self.config.snap_bytes,
+            loopbacks: &self.loopbacks,
+            unwanted: &unwanted,
+            own_ports: &self.config.own_ports,
+        };
+        self.ring.set_filter(&filter.program(self.portion))
     }
 }
 

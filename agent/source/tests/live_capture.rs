@@ -20,6 +20,8 @@ mod go_parents;
 mod many;
 #[path = "live/processes.rs"]
 mod processes;
+#[path = "live/rests.rs"]
+mod rests;
 #[path = "live/tls.rs"]
 mod tls;
 #[path = "live/unseen.rs"]

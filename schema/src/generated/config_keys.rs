@@ -15,7 +15,7 @@ pub struct Key {
 
 /// Every key, DeepFlow's names.
 pub const KEYS: &[Key] = &[
-    Key { path: "global.limits.max_millicpus", default: "1000", restart: false, used: false },
+    Key { path: "global.limits.max_millicpus", default: "1000", restart: true, used: true },
     Key { path: "global.limits.max_memory", default: "768", restart: true, used: true },
     Key {
         path: "global.limits.max_log_backhaul_rate",
@@ -1256,6 +1256,7 @@ pub const KEYS: &[Key] = &[
     Key { path: "agent.enrol_token_file", default: "", restart: true, used: true },
     Key { path: "agent.spool_bytes", default: "1073741824", restart: true, used: true },
     Key { path: "agent.own_ports", default: "[20033, 20416, 25432]", restart: true, used: true },
+    Key { path: "agent.contended_percent", default: "2", restart: true, used: true },
     Key { path: "agent.redact_credentials", default: "true", restart: true, used: true },
     Key { path: "agent.plugin_fuel", default: "1000000", restart: true, used: true },
     Key { path: "agent.plugin_memory_bytes", default: "4194304", restart: true, used: true },

@@ -54,6 +54,10 @@ pub enum Drop {
     PluginFault = 24,
     /// A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest.
     HookMissed = 25,
+    /// A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. By raw tracepoints counted from 6.3 on, else `agent_rested_milliseconds_total` alone tells.
+    UnwatchedCall = 26,
+    /// A packet that interfaces counted and that was not captured for the same reason.
+    UnwatchedPacket = 27,
 }
 
 impl Drop {
@@ -84,6 +88,8 @@ impl Drop {
         Self::CaptureLimited,
         Self::PluginFault,
         Self::HookMissed,
+        Self::UnwatchedCall,
+        Self::UnwatchedPacket,
     ];
 
     /// The number that is stored.
@@ -119,6 +125,8 @@ impl Drop {
             23 => Some(Self::CaptureLimited),
             24 => Some(Self::PluginFault),
             25 => Some(Self::HookMissed),
+            26 => Some(Self::UnwatchedCall),
+            27 => Some(Self::UnwatchedPacket),
             _ => None,
         }
     }
@@ -151,6 +159,8 @@ impl Drop {
             Self::CaptureLimited => "capture_limited",
             Self::PluginFault => "plugin_fault",
             Self::HookMissed => "hook_missed",
+            Self::UnwatchedCall => "unwatched_call",
+            Self::UnwatchedPacket => "unwatched_packet",
         }
     }
 }
@@ -184,6 +194,8 @@ impl Drop {
             Self::CaptureLimited => "packet",
             Self::PluginFault => "call",
             Self::HookMissed => "call",
+            Self::UnwatchedCall => "call",
+            Self::UnwatchedPacket => "packet",
         }
     }
 }
@@ -216,6 +228,8 @@ impl Drop {
             Self::CaptureLimited => "agentd",
             Self::PluginFault => "l7",
             Self::HookMissed => "bpf",
+            Self::UnwatchedCall => "bpf",
+            Self::UnwatchedPacket => "source",
         }
     }
 }

@@ -86,6 +86,20 @@ pub const AGENT_IO_URING_OPERATIONS_TOTAL: Metric = Metric {
     unit: "call",
     doc: "Operations on files and sockets that programs handed to the kernel by io_uring: none of them is seen.",
 };
+/// Share of system calls (by time) or of connections (packets) that is watched now; below 100 while the agent keeps to its share of the processors.
+pub const AGENT_WATCHED_PERCENT: Metric = Metric {
+    name: "agent_watched_percent",
+    kind: "gauge",
+    unit: "percent",
+    doc: "Share of system calls (by time) or of connections (packets) that is watched now; below 100 while the agent keeps to its share of the processors.",
+};
+/// Time in which sends and receives were not watched for that reason.
+pub const AGENT_RESTED_MILLISECONDS_TOTAL: Metric = Metric {
+    name: "agent_rested_milliseconds_total",
+    kind: "counter",
+    unit: "millisecond",
+    doc: "Time in which sends and receives were not watched for that reason.",
+};
 /// Libraries and programs whose TLS functions are hooked.
 pub const AGENT_TLS_LIBRARIES: Metric = Metric {
     name: "agent_tls_libraries",
@@ -225,6 +239,8 @@ pub const ALL: &[Metric] = &[
     AGENT_TLS_CALLS_TOTAL,
     AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL,
     AGENT_IO_URING_OPERATIONS_TOTAL,
+    AGENT_WATCHED_PERCENT,
+    AGENT_RESTED_MILLISECONDS_TOTAL,
     AGENT_TLS_LIBRARIES,
     AGENT_ROWS_OBSERVED_TOTAL,
     AGENT_ROWS_ACKNOWLEDGED_TOTAL,

@@ -161,6 +161,8 @@ export const DROPS = {
   capture_limited: { id: 23, unit: "packet", stage: "agentd", doc: "Packets above `inputs.cbpf.tunning.max_capture_pps`." },
   plugin_fault: { id: 24, unit: "call", stage: "l7", doc: "A call of a plug-in that trapped, took too long or too much memory; what it was to read is lost." },
   hook_missed: { id: 25, unit: "call", stage: "bpf", doc: "A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest." },
+  unwatched_call: { id: 26, unit: "call", stage: "bpf", doc: "A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. By raw tracepoints counted from 6.3 on, else `agent_rested_milliseconds_total` alone tells." },
+  unwatched_packet: { id: 27, unit: "packet", stage: "source", doc: "A packet that interfaces counted and that was not captured for the same reason." },
 };
 
 /** Metrics of agent and server. */
@@ -176,6 +178,8 @@ export const METRICS = {
   agent_tls_calls_total: { kind: "counter", unit: "call", doc: "Calls of TLS libraries whose plaintext was read." },
   agent_tls_calls_without_socket_total: { kind: "counter", unit: "call", doc: "Calls of TLS libraries not read, since no socket was certain (memory BIO and the like)." },
   agent_io_uring_operations_total: { kind: "counter", unit: "call", doc: "Operations on files and sockets that programs handed to the kernel by io_uring: none of them is seen." },
+  agent_watched_percent: { kind: "gauge", unit: "percent", doc: "Share of system calls (by time) or of connections (packets) that is watched now; below 100 while the agent keeps to its share of the processors." },
+  agent_rested_milliseconds_total: { kind: "counter", unit: "millisecond", doc: "Time in which sends and receives were not watched for that reason." },
   agent_tls_libraries: { kind: "gauge", unit: "file", doc: "Libraries and programs whose TLS functions are hooked." },
   agent_rows_observed_total: { kind: "counter", unit: "row", doc: "Rows handed to export, per table." },
   agent_rows_acknowledged_total: { kind: "counter", unit: "row", doc: "Rows that the server made durable, per table." },

@@ -12,7 +12,9 @@ use schema::{Drop, metrics};
 use source::packet::{AfPacket, Frame, OwnPort, PacketConfig, PacketError};
 use wire::LinkType;
 
+use super::budget::ALL;
 use super::limit::RateLimit;
+use super::share::Portion;
 use super::{Shared, now_ns};
 use crate::config::Config;
 use crate::pipeline::{End, PacketPipeline, PacketSettings};
@@ -108,12 +110,27 @@ struct Shard {
     limit: RateLimit,
     losses: Losses,
     bytes_total: u64,
+    narrowed: Narrowed,
+}
+
+/// What portion of the flows is captured, and what was passed over for that.
+#[derive(Default)]
+struct Narrowed {
+    /// How far: a quarter of the flows for each.
+    quarters: u32,
+    /// The flows that are not captured any more are still to be let go.
+    lets_go: bool,
+    /// Counts when it was looked last: packets that passed, packets that came through the filter.
+    last: Option<(u64, u64)>,
+    /// Packets that passed while not all flows were captured.
+    passed: u64,
 }
 
 impl Shard {
     fn new(ring: OpenRing, shared: &Shared) -> Self {
         let packets = &shared.config.packets;
         Self {
+            narrowed: Narrowed::default(),
             number: ring.number,
             capture: ring.capture,
             pipeline: PacketPipeline::new(ring.settings, shared.stage()),
@@ -134,6 +151,9 @@ impl Shard {
             if last_tick.elapsed() >= TICK {
                 last_tick = Instant::now();
                 self.pipeline.tick(now_ns());
+                if let Err(error) = self.narrow(&shared.portion) {
+                    tracing::warn!(%error, "another portion of packets cannot be captured");
+                }
                 self.tell(shared);
             }
         }
@@ -147,6 +167,31 @@ impl Shard {
     fn poll(&mut self) -> Result<(), PacketError> {
         let Self { capture, pipeline, limit, bytes_total, .. } = self;
         capture.poll(POLL, |frame| take(pipeline, limit, bytes_total, &frame)).map(drop)
+    }
+
+    /// Captures as large a portion of the flows as is wanted now. It changes in large steps, since flows
+    /// that are let go are cut.
+    fn narrow(&mut self, portion: &Portion) -> Result<(), PacketError> {
+        let narrowed = &mut self.narrowed;
+        if std::mem::take(&mut narrowed.lets_go) {
+            self.pipeline.let_go(now_ns());
+        }
+        if narrowed.quarters > 0 {
+            let now = (self.capture.passed()?, self.capture.stats()?.kernel_packets);
+            if let Some(last) = narrowed.last.replace(now) {
+                narrowed.passed += now.0.saturating_sub(last.0);
+                portion.let_through(now.1.saturating_sub(last.1));
+            }
+        }
+        let quarters = quarters(portion.get());
+        if quarters != narrowed.quarters {
+            self.capture.capture_portion(AfPacket::PARTS >> (2 * quarters))?;
+            // Once the ring is empty of them.
+            narrowed.lets_go = quarters > narrowed.quarters;
+            narrowed.quarters = quarters;
+            narrowed.last = None;
+        }
+        Ok(())
     }
 
     fn drain(&mut self) -> Result<(), PacketError> {
@@ -171,6 +216,10 @@ impl Shard {
         let mut losses = self.losses.clone();
         losses.add(Drop::CaptureKernel, stats.kernel_drops);
         losses.add(Drop::PacketUnsupported, stats.unsupported_link);
+        if self.number == 0 {
+            let let_through = shared.portion.let_through(0);
+            losses.add(Drop::UnwatchedPacket, self.narrowed.passed.saturating_sub(let_through));
+        }
         shared.board.update_shard(NAME, self.number, |status| {
             status.metrics = [
                 (metrics::AGENT_PACKETS_TOTAL.name, stats.frames as f64),
@@ -183,6 +232,11 @@ impl Shard {
             status.losses = losses;
         });
     }
+}
+
+/// How often the flows are quartered, so that what is left is the portion or up to twice as much.
+fn quarters(portion: u32) -> u32 {
+    (0..=4).find(|quarters| portion >= (ALL >> (2 * quarters)) / 2).unwrap_or(5)
 }
 
 fn take(

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use schema::{Drop, metrics};
 use source::bpf::{BpfConfig, BpfCounters, BpfSource, Event, HookReport, ProcessChange};
 
+use super::pace::Pace;
 use super::tls::TlsWatch;
 use super::{Shared, now_ns};
 use crate::config::Config;
@@ -107,14 +108,18 @@ fn watch(shared: &Shared, mut source: BpfSource) {
     let mut last_tick = Instant::now();
     let mut last_told = Instant::now();
     let mut own = Vec::new();
+    let mut pace = Pace::new();
     let tls = source.take_tls().and_then(|programs| TlsWatch::start(shared, programs));
     while !shared.stopping() {
-        let polled = source.poll(POLL, &mut |event| {
-            note_own(&event, &mut own);
-            if let Some(tls) = &tls {
-                note_exec(&event, tls);
-            }
-            pipeline.on_event(&event);
+        let left = pace.step(shared.portion.get(), &mut source, &mut pipeline);
+        let polled = left.and_then(|left| {
+            source.poll(POLL.min(left), &mut |event| {
+                note_own(&event, &mut own);
+                if let Some(tls) = &tls {
+                    note_exec(&event, tls);
+                }
+                pipeline.on_event(&event);
+            })
         });
         if let Err(error) = polled {
             tracing::error!(%error, "system calls are watched no longer");
@@ -136,6 +141,7 @@ fn watch(shared: &Shared, mut source: BpfSource) {
             if last_told.elapsed() >= TELL {
                 last_told = Instant::now();
                 tell(shared, &source, &pipeline, &losses);
+                tell_rest(shared, &pace);
             }
         }
     }
@@ -145,6 +151,7 @@ fn watch(shared: &Shared, mut source: BpfSource) {
     pipeline.finish(now_ns());
     losses.join(&pipeline.take_losses());
     tell(shared, &source, &pipeline, &losses);
+    tell_rest(shared, &pace);
 }
 
 /// The address by which others may know this host.
@@ -177,19 +184,26 @@ fn note_own(event: &Event<'_>, own: &mut Vec<u32>) {
     }
 }
 
+fn tell_rest(shared: &Shared, pace: &Pace) {
+    let rested_ms = pace.rested().as_millis() as f64;
+    shared.board.update(NAME, |status| {
+        status.metrics.insert(metrics::AGENT_RESTED_MILLISECONDS_TOTAL.name, rested_ms);
+    });
+}
+
 fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: &Losses) {
     let counters = source.counters().unwrap_or_default();
     let load = pipeline.load();
     let mut losses = losses.clone();
-    let BpfCounters { ring_full, payload_unreadable, map_full, hook_missed, malformed, .. } =
-        counters;
+    let BpfCounters { ring_full, payload_unreadable, map_full, hook_missed, .. } = counters;
     let io_uring = counters.io_uring_operations;
     let without_socket = counters.tls_without_socket;
     losses.add(Drop::RingFull, ring_full);
     losses.add(Drop::PayloadUnreadable, payload_unreadable);
     losses.add(Drop::MapFull, map_full);
     losses.add(Drop::HookMissed, hook_missed);
-    losses.add(Drop::EventMalformed, malformed);
+    losses.add(Drop::UnwatchedCall, counters.unwatched);
+    losses.add(Drop::EventMalformed, counters.malformed);
     shared.board.update(NAME, |status| {
         status.metrics = [
             (metrics::AGENT_SOCKET_EVENTS_TOTAL.name, counters.records as f64),

@@ -46,6 +46,8 @@ pub(super) struct Followed {
     output: Output,
     pub(super) stage: Stage,
     now_ns: u64,
+    /// Responses may have gone by unseen.
+    passes_over: bool,
 }
 
 impl Followed {
@@ -59,6 +61,7 @@ impl Followed {
             output: Output::default(),
             stage,
             now_ns: 0,
+            passes_over: false,
         }
     }
 
@@ -72,6 +75,11 @@ impl Followed {
     /// Time of what follows. unit ns since the Unix epoch
     pub fn set_time(&mut self, now_ns: u64) {
         self.now_ns = now_ns;
+    }
+
+    /// Whether conversations that end leave nothing to be said of requests without a response.
+    pub fn pass_over(&mut self, passes_over: bool) {
+        self.passes_over = passes_over;
     }
 
     /// Conversations that are followed.
@@ -167,6 +175,9 @@ impl Followed {
         let Some(mut conversation) = place.conversation.take() else { return };
         self.conversations -= 1;
         conversation.on_close(shared, time_ns, &mut self.output);
+        if self.passes_over {
+            self.output.stats.retain(|stat| stat.kind != StatKind::Timeout);
+        }
         place.requests.count(&self.output);
         self.stage.take(self.now_ns, &place.seen, &mut self.output);
     }

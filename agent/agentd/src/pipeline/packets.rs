@@ -176,6 +176,15 @@ impl PacketPipeline {
         self.followed.stage.finish();
     }
 
+    /// Other flows are captured from now on: those there are end as they stand, and nothing is said of
+    /// requests without a response.
+    pub fn let_go(&mut self, now_ns: u64) {
+        self.followed.set_time(now_ns);
+        self.followed.pass_over(true);
+        self.flows.stop(now_ns, &mut self.followed);
+        self.followed.pass_over(false);
+    }
+
     /// What it holds now.
     pub fn load(&self) -> Load {
         Load {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use l7::{Conversation, ConversationContext, Direction, Origin, Output, Segment, Shared};
+use l7::{Conversation, ConversationContext, Direction, Origin, Output, Segment, Shared, StatKind};
 use metadata::{Connection, Netns, Owner};
 use schema::{Drop, L7Protocol, ObservationPoint, SignalSource, TunnelType};
 use source::bpf::{self, Data, Event, ProcessChange, SocketChange, SocketRole, Transport};
@@ -64,6 +64,8 @@ pub struct SocketPipeline {
     output: Output,
     stage: Stage,
     losses: Losses,
+    /// Responses may have gone by unseen.
+    passes_over: bool,
     /// TLS connections of which no plaintext is told.
     undecoded: usize,
     /// Address of this host, and how long a call on a file takes that is told. unit ns
@@ -95,6 +97,7 @@ impl SocketPipeline {
             output: Output::default(),
             stage,
             losses: Losses::default(),
+            passes_over: false,
             undecoded: 0,
             host_ip: IpAddr::from([0, 0, 0, 0]),
             file_min_ns: 0,
@@ -170,13 +173,28 @@ impl SocketPipeline {
 
     /// Ends every conversation and gives out what there is.
     pub fn finish(&mut self, now_ns: u64) {
-        let mut keys: Vec<Key> = self.conversations.keys().copied().collect();
-        keys.sort_unstable();
-        for key in keys {
+        for key in self.keys() {
             self.end(key, now_ns);
         }
         plugins::tell(&self.shared);
         self.stage.finish();
+    }
+
+    /// For a while nothing was watched: every conversation ends, and nothing is said of requests without
+    /// a response. What comes next is as if the agent had started anew.
+    pub fn let_go(&mut self, now_ns: u64) {
+        self.passes_over = true;
+        for key in self.keys() {
+            self.end(key, now_ns);
+        }
+        self.passes_over = false;
+    }
+
+    /// All conversations, in an order that does not depend on chance.
+    fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = self.conversations.keys().copied().collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// What it holds now.
@@ -342,6 +360,9 @@ impl SocketPipeline {
     fn end(&mut self, key: Key, now_ns: u64) {
         let Some(mut followed) = self.conversations.remove(&key) else { return };
         followed.conversation.on_close(&mut self.shared, now_ns, &mut self.output);
+        if self.passes_over {
+            self.output.stats.retain(|stat| stat.kind != StatKind::Timeout);
+        }
         self.stage.take(now_ns, &followed.seen, &mut self.output);
     }
 

@@ -98,6 +98,9 @@ const RAW_EXIT: (&str, &str) = ("raw_exit", "sys_exit");
 const RAW_ENTER: (&str, &str) = ("raw_enter", "sys_enter");
 /// What the name of a program's twin ends with.
 pub const TWIN: &str = "_2";
+/// What counts at rest.
+const RAW_COUNTERS: [(&str, &str); 2] =
+    [("raw_sent", "sock_send_length"), ("raw_received", "sock_recv_length")];
 /// Once more, where tasks are interrupted in programs.
 const RAW_TWINS: [(&str, &str); 2] = [("raw_exit_2", "sys_exit"), ("raw_enter_2", "sys_enter")];
 const RAW_EXEC: (&str, &str) = ("raw_exec", "sched_process_exec");
@@ -113,14 +116,36 @@ pub struct Told {
     pub wrapped: bool,
 }
 
-/// Attaches every hook that `wanted` asks for. The hooks end when the attachments are dropped.
+/// The hooks of an object. They end when they are dropped.
+#[derive(Default)]
+pub struct Attached {
+    /// Programs on every system call, with their tracepoints, in the order of their attachment.
+    pub everywhere: Vec<(&'static str, &'static str)>,
+    /// What keeps these attached.
+    pub watching: Vec<Attachment>,
+    /// Programs that count while those are detached; loaded, not attached.
+    pub counters: Vec<(&'static str, &'static str)>,
+    /// All other hooks.
+    pub others: Vec<Attachment>,
+    /// What became of each.
+    pub reports: Vec<HookReport>,
+}
+
+impl Attached {
+    /// Whether there is not one hook.
+    pub fn is_empty(&self) -> bool {
+        self.watching.is_empty() && self.others.is_empty()
+    }
+}
+
+/// Attaches every hook that `wanted` asks for.
 pub fn attach(
     object: &mut Ebpf,
     btf: Option<&Btf>,
     mechanism: Mechanism,
     told: Told,
     wanted: &dyn Fn(Hook) -> bool,
-) -> (Vec<Attachment>, Vec<HookReport>) {
+) -> Attached {
     let Some(btf) = btf else { return attach_calls(object, mechanism, told, "", wanted) };
     let refused = match mechanism {
         Mechanism::Auto => kernel_functions::raw_tracepoints(btf).err(),
@@ -130,12 +155,12 @@ pub fn attach(
     if let Some(why) = refused {
         return attach_calls(object, mechanism, told, &why, wanted);
     }
-    let (attachments, reports) = attach_raw(object, btf, wanted);
-    if !attachments.is_empty() || mechanism == Mechanism::RawTracepoint {
-        return (attachments, reports);
+    let attached = attach_raw(object, btf, wanted);
+    if !attached.is_empty() || mechanism == Mechanism::RawTracepoint {
+        return attached;
     }
     let refused =
-        reports.into_iter().find(|report| !report.attached && wanted_name(report, wanted));
+        attached.reports.into_iter().find(|report| !report.attached && wanted_name(report, wanted));
     let why = refused.map_or_else(String::new, |report| report.reason);
     attach_calls(object, mechanism, told, &why, wanted)
 }
@@ -145,20 +170,17 @@ fn wanted_name(report: &HookReport, wanted: &dyn Fn(Hook) -> bool) -> bool {
 }
 
 /// All system calls by one pair of programs, or two; a call that is not wanted is not in their table.
-fn attach_raw(
-    object: &mut Ebpf,
-    btf: &Btf,
-    wanted: &dyn Fn(Hook) -> bool,
-) -> (Vec<Attachment>, Vec<HookReport>) {
+fn attach_raw(object: &mut Ebpf, btf: &Btf, wanted: &dyn Fn(Hook) -> bool) -> Attached {
     let twice = kernel_functions::are_interrupted();
-    let mut attachments = Vec::new();
-    let mut programs =
-        [RAW_EXIT, RAW_ENTER].into_iter().chain(RAW_TWINS.into_iter().filter(|_| twice));
-    let calls: Result<(), String> = programs
-        .try_for_each(|one| attach_raw_one(object, btf, one).map(|done| attachments.push(done)));
-    if calls.is_err() {
-        attachments.clear();
-    }
+    let twins = RAW_TWINS.into_iter().filter(|_| twice);
+    let everywhere: Vec<_> = [RAW_EXIT, RAW_ENTER].into_iter().chain(twins).collect();
+    let watching: Result<Vec<_>, String> =
+        everywhere.iter().map(|one| attach_raw_one(object, btf, *one)).collect();
+    let calls = watching.as_ref().map(drop).map_err(Clone::clone);
+    let watching = watching.unwrap_or_default();
+    let counters = RAW_COUNTERS.into_iter().filter(|one| load_raw(object, btf, *one).is_ok());
+    let counters = counters.collect();
+    let mut others = Vec::new();
     // Where tasks are interrupted in programs on raw tracepoints, they are not on others but those of
     // system calls; for what is told once that is better than two programs.
     let tracefs = if twice { TraceFs::open().ok() } else { None };
@@ -178,10 +200,10 @@ fn attach_raw(
                 match plain {
                     Some(attachment) => {
                         mechanism = Mechanism::Tracepoint;
-                        attachments.push(attachment);
+                        others.push(attachment);
                         Ok(())
                     }
-                    None => attach_raw_one(object, btf, raw).map(|one| attachments.push(one)),
+                    None => attach_raw_one(object, btf, raw).map(|one| others.push(one)),
                 }
             }
             _ => calls.clone(),
@@ -191,7 +213,7 @@ fn attach_raw(
             Err(why) => HookReport::failed(hook, mechanism, why),
         });
     }
-    (attachments, reports)
+    Attached { everywhere, watching, counters, others, reports }
 }
 
 /// The only program of a hook at its tracepoint; `None` where the kernel refuses.
@@ -200,17 +222,26 @@ fn attach_plain(object: &mut Ebpf, tracefs: &TraceFs, hook: Hook) -> Option<Atta
     attach_one(object, tracefs, programs.first()?).ok()
 }
 
-fn attach_raw_one(
+fn raw_program<'a>(object: &'a mut Ebpf, name: &str) -> Result<&'a mut BtfTracePoint, String> {
+    let program = object.program_mut(name).ok_or_else(|| no_program(name))?;
+    program.try_into().map_err(|error| format!("program {name}: {error}"))
+}
+
+fn load_raw(object: &mut Ebpf, btf: &Btf, (name, tracepoint): (&str, &str)) -> Result<(), String> {
+    raw_program(object, name)?.load(tracepoint, btf).map_err(|error| refusal(name, &error))
+}
+
+fn attach_raw_one(object: &mut Ebpf, btf: &Btf, place: (&str, &str)) -> Result<Attachment, String> {
+    load_raw(object, btf, place)?;
+    attach_loaded(object, place)
+}
+
+/// Attaches a loaded program to its raw tracepoint.
+pub fn attach_loaded(
     object: &mut Ebpf,
-    btf: &Btf,
     (name, tracepoint): (&str, &str),
 ) -> Result<Attachment, String> {
-    let program: &mut BtfTracePoint = object
-        .program_mut(name)
-        .ok_or_else(|| no_program(name))?
-        .try_into()
-        .map_err(|error| format!("program {name}: {error}"))?;
-    program.load(tracepoint, btf).map_err(|error| refusal(name, &error))?;
+    let program = raw_program(object, name)?;
     let attached = program.attach().and_then(|link| program.take_link(link));
     attached.map(Attachment::Raw).map_err(|error| {
         format!("cannot attach to the raw tracepoint {tracepoint}: {}", chain(&error))
@@ -225,7 +256,7 @@ fn attach_calls(
     told: Told,
     not_raw: &str,
     wanted: &dyn Fn(Hook) -> bool,
-) -> (Vec<Attachment>, Vec<HookReport>) {
+) -> Attached {
     if !not_raw.is_empty() {
         tracing::info!(reason = not_raw, "no raw tracepoints: the tracepoint of each system call");
     }
@@ -249,7 +280,7 @@ fn attach_calls(
         });
     }
     ways.attachments.extend(ways.all_calls.finish());
-    (ways.attachments, reports)
+    Attached { others: ways.attachments, reports, ..Attached::default() }
 }
 
 /// The ways to a hook, best first.

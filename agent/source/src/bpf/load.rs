@@ -19,6 +19,7 @@ use super::probe_events;
 use super::relocate::{Offsets, relocate};
 use super::reorder::Reorder;
 use super::requirements::{self, Requirement};
+use super::rest::Hooks;
 use super::ring::Ring;
 use super::settings;
 use super::sys;
@@ -238,7 +239,7 @@ fn assemble(
     for &tgid in &config.excluded_tgids {
         excluded.insert(tgid, 1, 0).map_err(map_error(what))?;
     }
-    let epochs = map_of(&mut object, "excluded_epochs")?;
+    let epochs = map_of(&mut object, "epochs")?;
     if let (Some(Ok(programs)), Map::Array(data)) = (&mut tls, &epochs) {
         let fd = data.fd().as_fd().try_clone_to_owned();
         let fd = fd.map_err(|source| BpfError::Io { what, source })?;
@@ -246,9 +247,9 @@ fn assemble(
         let processes = HashMap::try_from(processes).map_err(map_error("programs of Go"))?;
         programs.set_goroutines(Goroutines::new(processes, fd));
     }
-    let mut excluded_epochs: Array<MapData, u32> =
-        Array::try_from(epochs).map_err(map_error(what))?;
-    excluded_epochs.set(0, next_epoch(), 0).map_err(map_error(what))?;
+    let mut epochs: Array<MapData, u32> = Array::try_from(epochs).map_err(map_error(what))?;
+    epochs.set(0, next_epoch(), 0).map_err(map_error(what))?;
+    let resting = Array::try_from(map_of(&mut object, "resting")?).map_err(map_error("resting"))?;
     let mut ports =
         Array::try_from(map_of(&mut object, "ports")?).map_err(map_error("port filter"))?;
     fill_ports(&mut ports, 0, &config.ports_allowed)?;
@@ -257,18 +258,19 @@ fn assemble(
     let wakeup = sys::WakeupWait::new(&ring.fds())
         .map_err(|source| BpfError::Io { what: "ring wait", source })?;
     let wanted = |hook| is_wanted(config, hook);
-    let (attachments, mut reports) =
+    let mut attached =
         hooks::attach(&mut object, btf.as_ref(), config.mechanism, kind.told, &wanted);
+    let mut reports = std::mem::take(&mut attached.reports);
     drop(btf);
     if let Err(why) = &kind.files {
         hooks::explain_files(&mut reports, why);
     }
-    if attachments.is_empty() {
+    if attached.is_empty() {
         return Err(BpfError::NothingAttached(reports));
     }
     let hold_ns = u64::try_from(config.reorder_hold.as_nanos()).unwrap_or(u64::MAX);
     let source = BpfSource {
-        attachments,
+        hooks: Hooks::new(attached, resting),
         wakeup,
         ring,
         drops,
@@ -276,7 +278,7 @@ fn assemble(
         ring_operations,
         tls,
         excluded,
-        excluded_epochs,
+        epochs,
         reorder: Reorder::new(hold_ns, config.reorder_bytes_max),
         clock: Clock::new(),
         counters: BpfCounters::default(),

@@ -45,6 +45,11 @@ impl<Label: PartialEq> Assembler<Label> {
         self.jump(label);
     }
 
+    pub(super) fn jump_unless_below(&mut self, k: u32, label: Label) {
+        self.code.push(sock_filter { code: JGE, jt: 0, jf: 1, k });
+        self.jump(label);
+    }
+
     pub(super) fn finish(mut self) -> Vec<sock_filter> {
         for (at, label) in self.jumps {
             let target = self.labels.iter().find(|(known, _)| *known == label);
@@ -78,6 +83,7 @@ pub(super) const TAX: u16 = (libc::BPF_MISC | libc::BPF_TAX) as u16;
 pub(super) const TXA: u16 = (libc::BPF_MISC | libc::BPF_TXA) as u16;
 pub(super) const JA: u16 = (libc::BPF_JMP | libc::BPF_JA) as u16;
 pub(super) const JEQ: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+pub(super) const JGE: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
 pub(super) const JSET: u16 = (libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K) as u16;
 pub(super) const RET: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 pub(super) const RET_A: u16 = (libc::BPF_RET | libc::BPF_A) as u16;

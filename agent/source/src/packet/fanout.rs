@@ -29,7 +29,11 @@ enum Label {
     Ports,
     Mix,
     Other,
+    Drop,
 }
+
+/// In how many parts flows fall.
+pub(super) const PARTS: u32 = 1024;
 
 /// Scratch memory: the number so far.
 const NUMBER: u32 = 0;
@@ -37,12 +41,37 @@ const NUMBER: u32 = 0;
 const SPREAD_ADDRESSES: u32 = 0x9e37_79b1;
 const SPREAD_PORTS: u32 = 0x85eb_ca6b;
 
-/// The program.
+/// The program that shares packets out.
 pub(super) fn program() -> Vec<sock_filter> {
     let mut asm = Assembler::new();
-    find_network(&mut asm);
-    take_v4(&mut asm);
-    take_v6(&mut asm);
+    take_number(&mut asm);
+    asm.emit(RET_A, 0);
+    asm.mark(Label::Other);
+    asm.emit(RET, 0);
+    asm.finish()
+}
+
+/// A program that lets `portion` of [`PARTS`] flows through whole, with at most `snap_bytes` of each
+/// packet, and all that is not IP. Those of a smaller portion are among those of a larger one.
+pub(super) fn portion(portion: u32, snap_bytes: u32) -> Vec<sock_filter> {
+    let mut asm = Assembler::new();
+    take_number(&mut asm);
+    // Not the bits by which shards are chosen.
+    asm.emit(RSH, 16);
+    asm.emit(AND, PARTS - 1);
+    asm.jump_unless_below(portion, Label::Drop);
+    asm.mark(Label::Other);
+    asm.emit(RET, snap_bytes);
+    asm.mark(Label::Drop);
+    asm.emit(RET, 0);
+    asm.finish()
+}
+
+/// Leads on with the number in A, or to `Other`.
+fn take_number(asm: &mut Assembler) {
+    find_network(asm);
+    take_v4(asm);
+    take_v6(asm);
     asm.mark(Label::Ports); // X is where the segment begins
     asm.emit(LD_H_IND, NETWORK + 2);
     asm.emit(ST, 1);
@@ -59,10 +88,6 @@ pub(super) fn program() -> Vec<sock_filter> {
     asm.emit(RSH, 15);
     asm.emit(LDX_MEM, NUMBER);
     asm.emit(XOR_X, 0);
-    asm.emit(RET_A, 0);
-    asm.mark(Label::Other);
-    asm.emit(RET, 0);
-    asm.finish()
 }
 
 /// Leads to `V4` or `V6` with X as the distance of the header from the kernel's network header.
@@ -148,8 +173,11 @@ mod tests {
 
     /// Runs the program as the kernel does, with the network header at the start of `packet`.
     fn run(protocol: u16, packet: &[u8]) -> Option<u32> {
+        run_program(&program(), protocol, packet)
+    }
+
+    fn run_program(program: &[sock_filter], protocol: u16, packet: &[u8]) -> Option<u32> {
         let (mut a, mut x, mut memory) = (0u32, 0u32, [0u32; 16]);
-        let program = program();
         let load = |at: u32, bytes: u32| -> Option<u32> {
             let at = at.wrapping_sub(NETWORK) as usize;
             let part = packet.get(at..at + bytes as usize)?;
@@ -183,6 +211,7 @@ mod tests {
                 TXA => a = x,
                 JA => at += step.k as usize,
                 JEQ => at += usize::from(if a == step.k { step.jt } else { step.jf }),
+                JGE => at += usize::from(if a >= step.k { step.jt } else { step.jf }),
                 JSET => at += usize::from(if a & step.k != 0 { step.jt } else { step.jf }),
                 RET => return Some(step.k),
                 RET_A => return Some(a),
@@ -232,6 +261,26 @@ mod tests {
             let mean = 14_000 / shards;
             assert!(counts.iter().all(|count| count * 10 > mean * 9), "{counts:?}");
         }
+    }
+
+    #[test]
+    fn a_portion_is_of_whole_flows_and_grows() {
+        let kept = |parts: u32| -> Vec<u16> {
+            let program = portion(parts, 99);
+            let is_kept = |port: &u16| {
+                let there = run_program(&program, 0x0800, &v4(1, 2, (*port, 80), 6, 0));
+                let back = run_program(&program, 0x0800, &v4(2, 1, (80, *port), 6, 0));
+                assert_eq!(there, back);
+                there == Some(99)
+            };
+            (32_768..60_768).step_by(2).filter(is_kept).collect()
+        };
+        let (all, quarter, some) = (kept(PARTS), kept(PARTS / 4), kept(PARTS / 64));
+        assert_eq!(all.len(), 14_000);
+        assert!((3_200..3_800).contains(&quarter.len()), "{}", quarter.len());
+        assert!((150..290).contains(&some.len()), "{}", some.len());
+        assert!(some.iter().all(|port| quarter.contains(port)));
+        assert_eq!(run_program(&portion(1, 99), 0x0806, &[0; 28]), Some(99), "not IP");
     }
 
     #[test]

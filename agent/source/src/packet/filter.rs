@@ -7,6 +7,7 @@
 use libc::sock_filter;
 
 use super::assembler::*;
+use super::fanout;
 
 type Assembler = super::assembler::Assembler<Label>;
 
@@ -38,8 +39,16 @@ impl Filter<'_> {
         vec![sock_filter { code: RET, jt: 0, jf: 0, k: 0 }]
     }
 
-    /// The program.
-    pub(super) fn program(&self) -> Vec<sock_filter> {
+    /// The program, which lets `portion` of [`fanout::PARTS`] flows through.
+    pub(super) fn program(&self, portion: u32) -> Vec<sock_filter> {
+        if portion >= fanout::PARTS {
+            return self.finish(vec![sock_filter { code: RET, jt: 0, jf: 0, k: self.snap_bytes }]);
+        }
+        self.finish(fanout::portion(portion, self.snap_bytes))
+    }
+
+    /// `accepted` goes on with what is not left out; its jumps are from place to place.
+    fn finish(&self, accepted: Vec<sock_filter>) -> Vec<sock_filter> {
         let mut asm = Assembler::new();
         self.judge_interface(&mut asm);
         let (tcp, udp) = self.ports();
@@ -49,11 +58,13 @@ impl Filter<'_> {
             judge_ports(&mut asm, Label::Tcp, &tcp);
             judge_ports(&mut asm, Label::Udp, &udp);
         }
-        asm.mark(Label::Accept);
-        asm.emit(RET, self.snap_bytes);
+        asm.jump(Label::Accept);
         asm.mark(Label::Drop);
         asm.emit(RET, 0);
-        asm.finish()
+        asm.mark(Label::Accept);
+        let mut program = asm.finish();
+        program.extend(accepted);
+        program
     }
 
     fn ports(&self) -> (Vec<u16>, Vec<u16>) {

@@ -16,7 +16,7 @@ pub struct Goroutines {
 }
 
 impl Goroutines {
-    /// Of an object's maps `go_processes` and `excluded_epochs`.
+    /// Of an object's maps `go_processes` and `epochs`.
     pub(crate) fn new(processes: HashMap<MapData, u32, u32>, epochs: OwnedFd) -> Self {
         Self { processes, epochs }
     }
