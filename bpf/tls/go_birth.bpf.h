@@ -39,13 +39,17 @@ static __always_inline u64 running_g(u64 g)
 	return 0;
 }
 
-/* Finds the request that children of a goroutine belong to; false: none that is not answered yet. */
-static __always_inline bool find_origin(const struct goroutine *parent, struct go_origin *origin)
+/*
+ * Finds the request that children of a goroutine belong to; false: none that is not answered yet. `watch`:
+ * EPOCH_WATCH now.
+ */
+static __always_inline bool find_origin(const struct goroutine *parent, struct go_origin *origin,
+					u32 watch)
 {
 	struct go_origin *inherited = bpf_map_lookup_elem(&go_origins, parent);
 	struct go_trace *own = bpf_map_lookup_elem(&go_traces, parent);
 	struct goroutine root = { 0, parent->tgid, 0 };
-	u64 id = own ? own->id : 0;
+	u64 id = own && own->watch == watch ? own->id : 0;
 
 	if (inherited)
 		*origin = *inherited;
@@ -58,7 +62,7 @@ static __always_inline bool find_origin(const struct goroutine *parent, struct g
 		return false;
 	root.goid = origin->goid;
 	own = bpf_map_lookup_elem(&go_traces, &root);
-	return own && own->id == origin->trace_id;
+	return own && own->id == origin->trace_id && own->watch == watch;
 }
 
 /* What runtime.newproc1 gives where results are in the stack. */
@@ -83,13 +87,14 @@ static __always_inline int on_go_birth(const struct go_regs *regs, u64 born)
 	if (!thread || thread_excluded(thread, pid_tgid >> 32) || !thread->goid_at)
 		return 0;
 	parent.goid = read_goid(running_g(regs->g), thread->goid_at);
-	if (!parent.goid || !find_origin(&parent, &origin))
+	if (!parent.goid || !find_origin(&parent, &origin, thread->watch))
 		return 0;
 	child.goid = read_goid(born, thread->goid_at);
 	if (!child.goid || child.goid == parent.goid)
 		return 0;
 	/* Of no socket: what it receives begins something of its own. */
 	trace.id = origin.trace_id;
+	trace.watch = thread->watch;
 	bpf_map_update_elem(&go_traces, &child, &trace, BPF_ANY);
 	bpf_map_update_elem(&go_origins, &child, &origin, BPF_ANY);
 	return 0;
