@@ -166,3 +166,11 @@ pub fn tail(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")
 }
+
+/// Processor time that a process has taken. unit s; resolution 10 ms (proc(5))
+pub fn cpu_seconds(id: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    let words: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
+    let ticks = |at: usize| words.get(at).and_then(|word| word.parse::<f64>().ok());
+    Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / 100.0)
+}

@@ -13,6 +13,7 @@ pub mod real_servers;
 pub mod replay;
 pub mod selfcheck;
 pub mod sendfile;
+pub mod share;
 pub mod teardown;
 pub mod tls;
 pub mod tls_gnutls;
@@ -71,6 +72,7 @@ pub const ALL: &[Scenario] = &[
     Scenario { name: "ldap", run: real_servers::ldap },
     Scenario { name: "smtp", run: real_servers::smtp },
     Scenario { name: "thrift", run: real_servers::thrift },
+    Scenario { name: "share", run: share::run },
     Scenario { name: "server-killed", run: failures::server_killed },
     Scenario { name: "engine-killed", run: failures::engine_killed },
     Scenario { name: "agent-killed", run: failures::agent_killed },

@@ -1,6 +1,7 @@
 //! An agent in a namespace of the laboratory, and the rows that it wrote.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -35,13 +36,30 @@ impl Agent {
         name: &str,
         configuration: &str,
     ) -> Result<Self> {
+        let program = program_of(programs)?;
+        Self::start_by(space.command(program), folder, name, configuration)
+    }
+
+    /// The same in the host's own namespace.
+    pub fn start_on_host(
+        programs: &Path,
+        folder: &Path,
+        name: &str,
+        configuration: &str,
+    ) -> Result<Self> {
+        Self::start_by(Command::new(program_of(programs)?), folder, name, configuration)
+    }
+
+    fn start_by(
+        mut command: Command,
+        folder: &Path,
+        name: &str,
+        configuration: &str,
+    ) -> Result<Self> {
         let folder = folder.join(name);
         std::fs::create_dir_all(&folder)?;
         let path = folder.join("agent.yaml");
         std::fs::write(&path, configuration)?;
-        let program = programs.join("deepflow-agent");
-        ensure!(program.is_file(), "{} is not built", program.display());
-        let mut command = space.command(program);
         command.args(["standalone", "--metrics", "--config"]).arg(path);
         command.arg("--folder").arg(folder.join("rows"));
         let mut process = Process::start("agent", &folder, &mut command)?;
@@ -70,6 +88,12 @@ impl Agent {
         ensure!(status.success(), "the agent ended with {status}:\n{}", self.process.output());
         Ok(Rows { folder: self.folder.join("rows") })
     }
+}
+
+fn program_of(programs: &Path) -> Result<PathBuf> {
+    let program = programs.join("deepflow-agent");
+    ensure!(program.is_file(), "{} is not built", program.display());
+    Ok(program)
 }
 
 impl Rows {
@@ -107,7 +131,8 @@ impl Rows {
         self.metric(&format!("agent_dropped_total{{reason={reason:?}}}"))
     }
 
-    fn metric(&self, name: &str) -> Result<u64> {
+    /// One of the agent's own metrics as it ended, 0 if it told none of this name with tags.
+    pub fn metric(&self, name: &str) -> Result<u64> {
         let all = self.telemetry()?;
         Ok(all.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value as u64))
     }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::Context;
 use crate::lab::{self, Agent, Namespace, Rows, number};
 use crate::process;
+use crate::process::cpu_seconds;
 use crate::report::Report;
 
 /// Packets a second at which nothing may be lost.
@@ -187,12 +188,4 @@ fn flows(rows: &Rows) -> Result<u64> {
 
 fn has_two_processors() -> bool {
     std::thread::available_parallelism().is_ok_and(|count| count.get() > 1)
-}
-
-/// Time that a process has had on a processor. unit s
-fn cpu_seconds(id: u32) -> Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    let words: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks = |at: usize| words.get(at).and_then(|word| word.parse::<f64>().ok());
-    Ok((ticks(11).context("utime")? + ticks(12).context("stime")?) / 100.0)
 }
