@@ -74,6 +74,8 @@ impl Tier {
 
 /// How often the difference between the clocks is measured again.
 const CLOCK_PERIOD: Duration = Duration::from_secs(1);
+/// After this a call of `poll` comes to its end, whatever waits.
+const TURN: Duration = Duration::from_millis(50);
 /// Records taken from the ring before what is due is given out.
 const RECORDS_PER_ROUND: usize = 4096;
 
@@ -198,7 +200,8 @@ impl BpfSource {
 
     /// Waits at most `timeout` for the kernel to say that much data waits, then gives every event
     /// that is due to `on_event`. Call it in a loop with 10 to 20 ms: the kernel does not wake the
-    /// reader for little data. Returns how many events were given.
+    /// reader for little data. Ends after 50 ms at most, even if more waits. Returns how many events
+    /// were given.
     pub fn poll(
         &mut self,
         timeout: Duration,
@@ -207,10 +210,12 @@ impl BpfSource {
         self.wakeup.wait(timeout).map_err(|source| BpfError::Io { what: "ring wait", source })?;
         self.clock.refresh();
         let mut given = 0;
+        let began = Instant::now();
         loop {
             let taken = self.take_records();
             given += self.release(sys::monotonic_ns(), on_event);
-            if taken < RECORDS_PER_ROUND {
+            // Under a load that never ends the caller has other things to do, too.
+            if taken < RECORDS_PER_ROUND || began.elapsed() >= TURN {
                 return Ok(given);
             }
         }

@@ -41,7 +41,7 @@ fn nothing_is_told_at_rest_but_counted() {
     // Others of this host are counted, too. Before 6.3 raw tracepoints leave nobody who counts.
     let can_count = capture.is_oldest_tier()
         || std::fs::read_to_string("/proc/kallsyms")
-            .is_ok_and(|text| text.contains("__tracepoint_sock_send_length"));
+            .is_ok_and(|text| text.contains("__traceiter_sock_send_length"));
     assert!(!can_count || unwatched >= 2 * UNWATCHED, "{unwatched}");
     pass(&mut client, &mut server, b"after");
     capture.until("what came after", |capture| {

@@ -90,7 +90,7 @@ fn check_account(rows: &Rows, answered: u64, report: &mut Report) -> Result<()> 
 
 fn counts_at_rest() -> bool {
     let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap_or_default();
-    symbols.contains("__tracepoint_sock_send_length")
+    symbols.contains("__traceiter_sock_send_length")
 }
 
 fn check_rows(rows: &Rows, report: &mut Report) -> Result<()> {
