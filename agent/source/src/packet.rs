@@ -146,6 +146,8 @@ pub struct AfPacket {
     stats: PacketStats,
     /// Of [`Self::PARTS`].
     portion: u32,
+    /// One of several that share the load.
+    is_shard: bool,
 }
 
 impl AfPacket {
@@ -169,7 +171,7 @@ impl AfPacket {
         let mut shards = Vec::new();
         let mut group = None;
         for _ in 0..count {
-            let shard = Self::prepare(config.clone())?;
+            let mut shard = Self::prepare(config.clone())?;
             // Until all are members, a packet would come out of several.
             shard.ring.set_filter(&filter::Filter::none())?;
             shard.ring.start()?;
@@ -177,6 +179,7 @@ impl AfPacket {
                 Some(group) => shard.ring.join_group(group)?,
                 None => group = Some(shard.ring.found_group(&fanout::program())?),
             }
+            shard.is_shard = true;
             shards.push(shard);
         }
         for shard in &mut shards {
@@ -195,14 +198,22 @@ impl AfPacket {
             scanned: Instant::now(),
             stats: PacketStats::default(),
             portion: Self::PARTS,
+            is_shard: false,
         })
     }
 
     /// Captures `portion` of [`Self::PARTS`] flows from now on, and those whole: the others are not
-    /// copied. What the ring holds is still handed out. A smaller portion is a part of a larger one.
+    /// copied. What the ring holds is still handed out. A smaller portion is a part of a larger one; 0 is
+    /// none, and the kernel does not show the packets to anybody here.
     pub fn capture_portion(&mut self, portion: u32) -> Result<(), PacketError> {
-        self.portion = portion.clamp(1, Self::PARTS);
-        self.set_filter()
+        let before = std::mem::replace(&mut self.portion, portion.min(Self::PARTS));
+        self.set_filter()?;
+        match (before, portion) {
+            _ if self.is_shard => Ok(()),
+            (1.., 0) => self.ring.pause(),
+            (0, 1..) => self.ring.start(),
+            _ => Ok(()),
+        }
     }
 
     /// Packets that went through the captured interfaces since these exist, captured or not.

@@ -99,6 +99,44 @@ fn every_datagram_on_loopback_is_seen_once_and_our_own_not_at_all() {
     assert!(stats.frames >= COUNT as u64 && stats.kernel_packets >= stats.frames);
 }
 
+/// Which of many flows, by their ports, a capture of this portion sees.
+fn flows_of(capture: &mut AfPacket, portion: u32, receiver: &UdpSocket) -> HashSet<[u8; 4]> {
+    capture.capture_portion(portion).expect("filter");
+    // What came before it.
+    collect(capture, |_| {}, || true);
+    let to = receiver.local_addr().expect("bound");
+    for n in 0..200u8 {
+        // Datagrams go by their addresses.
+        let sender = UdpSocket::bind(format!("127.0.1.{n}:0")).expect("bind");
+        sender.send_to(b"of a flow", to).expect("send");
+    }
+    let mut seen = HashSet::new();
+    collect(
+        capture,
+        |frame| {
+            if ipv4(&frame, 17).is_some_and(|(_, dst, _)| dst == to.port()) {
+                seen.insert(frame.bytes[26..30].try_into().expect("an address"));
+            }
+        },
+        || true,
+    );
+    seen
+}
+
+#[test]
+fn a_portion_of_flows_is_captured_and_all_again_after_it() {
+    let receiver = UdpSocket::bind("127.0.0.1:0").expect("bind");
+    let Some(mut capture) = open(&["lo"], Vec::new()) else { return };
+    let quarter = flows_of(&mut capture, AfPacket::PARTS / 4, &receiver);
+    assert!((20..90).contains(&quarter.len()), "{}", quarter.len());
+    let passed = capture.passed().expect("counts");
+    assert_eq!(flows_of(&mut capture, 0, &receiver).len(), 0);
+    assert!(capture.passed().expect("counts") - passed >= 200, "counted all the same");
+    let half = flows_of(&mut capture, AfPacket::PARTS / 2, &receiver);
+    assert!(half.len() > quarter.len() && half.is_superset(&quarter));
+    assert_eq!(flows_of(&mut capture, AfPacket::PARTS, &receiver).len(), 200);
+}
+
 #[test]
 fn large_segments_on_loopback_are_captured_whole() {
     const BYTES: usize = 4 << 20;

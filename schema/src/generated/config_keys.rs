@@ -1256,7 +1256,7 @@ pub const KEYS: &[Key] = &[
     Key { path: "agent.enrol_token_file", default: "", restart: true, used: true },
     Key { path: "agent.spool_bytes", default: "1073741824", restart: true, used: true },
     Key { path: "agent.own_ports", default: "[20033, 20416, 25432]", restart: true, used: true },
-    Key { path: "agent.contended_percent", default: "2", restart: true, used: true },
+    Key { path: "agent.contended_percent", default: "1", restart: true, used: true },
     Key { path: "agent.redact_credentials", default: "true", restart: true, used: true },
     Key { path: "agent.plugin_fuel", default: "1000000", restart: true, used: true },
     Key { path: "agent.plugin_memory_bytes", default: "4194304", restart: true, used: true },

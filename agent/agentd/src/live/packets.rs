@@ -185,7 +185,9 @@ impl Shard {
         }
         let quarters = quarters(portion.get());
         if quarters != narrowed.quarters {
-            self.capture.capture_portion(AfPacket::PARTS >> (2 * quarters))?;
+            let parts = AfPacket::PARTS >> (2 * quarters);
+            // So few flows say nothing of the load, and each packet would still be looked at.
+            self.capture.capture_portion(if quarters == NONE { 0 } else { parts })?;
             // Once the ring is empty of them.
             narrowed.lets_go = quarters > narrowed.quarters;
             narrowed.quarters = quarters;
@@ -234,9 +236,12 @@ impl Shard {
     }
 }
 
+/// Quartered so often no flow is captured.
+const NONE: u32 = 4;
+
 /// How often the flows are quartered, so that what is left is the portion or up to twice as much.
 fn quarters(portion: u32) -> u32 {
-    (0..=4).find(|quarters| portion >= (ALL >> (2 * quarters)) / 2).unwrap_or(5)
+    (0..NONE).find(|quarters| portion >= (ALL >> (2 * quarters)) / 2).unwrap_or(NONE)
 }
 
 fn take(

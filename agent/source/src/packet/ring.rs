@@ -28,6 +28,10 @@ const FRAME_BYTES: usize = 1 << 11;
 /// After this time the kernel hands over a block that is not full.
 pub(super) const RETIRE_MS: u32 = 40;
 
+/// The protocol of DEC's tests of Ethernet, which does not occur. (Up to 5.11 a socket cannot be bound to
+/// none: packet_bind() in net/packet/af_packet.c.)
+const ETH_P_LOOPBACK: u16 = 0x9000;
+
 /// Offset of the first frame and number of frames within a block's descriptor.
 const BLOCK_STATUS: usize = 8;
 const BLOCK_PACKETS: usize = 12;
@@ -110,10 +114,20 @@ impl Ring {
 
     /// Begins to capture on all interfaces.
     pub(super) fn start(&self) -> Result<(), PacketError> {
+        self.bind(libc::ETH_P_ALL as u16)
+    }
+
+    /// Ends it until the next start, so that packets do not pass by this socket at all. A member of a
+    /// group cannot.
+    pub(super) fn pause(&self) -> Result<(), PacketError> {
+        self.bind(ETH_P_LOOPBACK)
+    }
+
+    fn bind(&self, protocol: u16) -> Result<(), PacketError> {
         // SAFETY: the type consists of numbers, for which zeros are valid.
         let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
         address.sll_family = libc::AF_PACKET as u16;
-        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+        address.sll_protocol = protocol.to_be();
         let length = size_of::<libc::sockaddr_ll>() as u32;
         let pointer = (&raw const address).cast();
         // SAFETY: pointer and length describe `address`, which lives until the call returns.
