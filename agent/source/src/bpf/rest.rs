@@ -46,11 +46,11 @@ impl Hooks {
 
     /// Sends and receives are not watched from now on.
     pub(super) fn rest(&mut self, object: &mut Ebpf) -> Result<(), BpfError> {
-        self.resting.set(0, 1, 0).map_err(map_error(WHAT))?;
-        self.watching.clear();
         // Who cannot count rests all the same.
         let counters = self.counters.iter();
         self.counting = counters.filter_map(|&one| attach_loaded(object, one).ok()).collect();
+        self.resting.set(0, 1, 0).map_err(map_error(WHAT))?;
+        self.watching.clear();
         Ok(())
     }
 
@@ -60,13 +60,13 @@ impl Hooks {
         object: &mut Ebpf,
         epochs: &mut Array<MapData, u32>,
     ) -> Result<(), BpfError> {
-        self.counting.clear();
         self.watches = self.watches.wrapping_add(1);
         epochs.set(EPOCH_WATCH, self.watches, 0).map_err(map_error(WHAT))?;
-        self.resting.set(0, 0, 0).map_err(map_error(WHAT))?;
         let attached: Result<_, String> =
             self.everywhere.iter().map(|&one| attach_loaded(object, one)).collect();
         self.watching = attached.map_err(|why| BpfError::Load(format!("after a rest: {why}")))?;
+        self.resting.set(0, 0, 0).map_err(map_error(WHAT))?;
+        self.counting.clear();
         Ok(())
     }
 

@@ -20,7 +20,7 @@ const MEASURED_S: u64 = 6;
 /// The share by default, with as much again for what is still on its way. unit percent of all processors
 const SHARE_PERCENT: f64 = 4.0;
 /// Until all is watched again.
-const RECOVERY: Duration = Duration::from_secs(12);
+const RECOVERY: Duration = Duration::from_secs(30);
 const REQUESTS: usize = 100;
 const SETTLE: Duration = Duration::from_secs(2);
 
