@@ -45,16 +45,10 @@ pub fn row(time_s: u64, set: &str, tags: &[(&str, &str)], metrics: &[(&str, f64)
 /// Resident memory and CPU time of this process. unit byte, ms; 0 where `/proc` does not tell.
 pub fn usage() -> (u64, u64) {
     const PAGE_BYTES: u64 = 4096;
-    const MS_A_TICK: u64 = 10;
-    let words = |path: &str| -> Vec<u64> {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let after_name = text.rsplit(')').next().unwrap_or_default();
-        after_name.split_whitespace().map(|word| word.parse().unwrap_or(0)).collect()
-    };
-    let resident = words("/proc/self/statm").get(1).copied().unwrap_or(0) * PAGE_BYTES;
-    let stat = words("/proc/self/stat");
-    let ticks = stat.get(11).copied().unwrap_or(0) + stat.get(12).copied().unwrap_or(0);
-    (resident, ticks * MS_A_TICK)
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split_whitespace().nth(1).and_then(|word| word.parse().ok());
+    let resident = pages.unwrap_or(0) * PAGE_BYTES;
+    (resident, source::processors::own_time().as_millis() as u64)
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Budget {
         self.idle_millis = (self.idle_millis * 3 + idle_millis.min(1000)) / 4;
         let contended = self.idle_millis < CONTENDED_MILLIS;
         let roomy = self.idle_millis >= ROOMY_MILLIS;
-        let allowed_ns = self.allowed_ns(&usage, contended).max(1);
+        let allowed_ns = self.allowed_ns(&usage, whole_ns, contended).max(1);
         let own_ns = usage.own_ns.max(1);
         if own_ns > allowed_ns {
             self.credit_ns = self.credit_ns.saturating_sub(own_ns - allowed_ns);
@@ -85,13 +85,12 @@ impl Budget {
         self.portion
     }
 
-    fn allowed_ns(&self, usage: &Usage, contended: bool) -> u64 {
+    fn allowed_ns(&self, usage: &Usage, whole_ns: u64, contended: bool) -> u64 {
         let max_ns = usage.period_ns.saturating_mul(self.limits.max_millicpus) / 1000;
         let percent = self.limits.contended_percent;
         if !contended || percent == 0 {
             return max_ns;
         }
-        let whole_ns = usage.period_ns.saturating_mul(usage.count.into());
         max_ns.min(whole_ns.saturating_mul(percent) / 100)
     }
 }

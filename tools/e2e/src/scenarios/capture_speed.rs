@@ -15,8 +15,7 @@ use serde_json::Value;
 
 use super::Context;
 use crate::lab::{self, Agent, Namespace, Rows, number};
-use crate::process;
-use crate::process::cpu_seconds;
+use crate::process::{self, cpu_seconds};
 use crate::report::Report;
 
 /// Packets a second at which nothing may be lost.
