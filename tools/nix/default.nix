@@ -106,6 +106,7 @@ rec {
     agent-image-aarch64 = image "aarch64";
     images = index;
     server-x86_64 = server;
+    ctl-x86_64 = control;
     server-image-x86_64 = serverImage;
     server-aarch64 = noServer "server-aarch64";
     server-image-aarch64 = noServer "server-image-aarch64";

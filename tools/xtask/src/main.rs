@@ -9,6 +9,7 @@ mod prerequisites;
 mod reproduce;
 mod run;
 mod ship;
+mod shipped;
 mod suite;
 mod tidy;
 mod tools;
@@ -36,7 +37,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   images [server]              the agent as a container image for each architecture, and for both;
                                or the server
   nix [PACKAGE…]               the same by Nix, in its sandbox, without network
-  reproduce [--by MEANS] [--arch ARCH]
+  reproduce [--by MEANS] [--what agent,server] [--arch ARCH]
                                build by several means and compare every byte
   kernels fetch|lock|verify    bring the kernels of kernel-matrix/, lock what the archive has, or
                                hold those that are here to their lock

@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::ship;
+use crate::shipped::SERVER;
 use crate::tools::{self, lock};
 
 /// Debian's Nix has no shell of its own; the sandbox shows the machine's.
@@ -27,7 +28,7 @@ const PROBE_LINES: usize = 2;
 
 /// `cargo xtask nix`: the agents and images that are named, or all.
 pub fn run(root: &Path, words: &[&str]) -> Result<()> {
-    let image = words.iter().any(|word| word.starts_with("server")).then_some(ship::SERVER_IMAGE);
+    let image = words.iter().any(|word| word.starts_with("server")).then_some(SERVER.name);
     tools::fetch(root, image, None)?;
     store(root, image)?;
     let folder = crate::cross::target_folder(root).join("nix");

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::cross::{Arch, target_folder};
 use crate::prerequisites::find;
+use crate::shipped::{AGENT, Image};
 use crate::{ship, tools};
 
 /// Name of an artefact → where it lies.
@@ -44,6 +45,8 @@ struct Job<'a> {
     /// Of this means.
     folder: PathBuf,
     revision: String,
+    /// Images with all that is in them.
+    what: Vec<&'static Image>,
     arches: Vec<Arch>,
     /// Those that it is built on, as `taskset` reads them.
     processors: String,
@@ -71,19 +74,22 @@ const MEANS: [Means; 4] = [
 ];
 const LANES: usize = 2;
 const AFTER: usize = LANES;
-const INDEX: &str = "deepflow-agent.tar";
 /// How much of a failed build's log is shown.
 const SHOWN_LINES: usize = 40;
 const USAGE: &str = "usage: cargo xtask reproduce [--by nix,nix-again,plain,bazel] [--arch ARCH]
-       without words: nix and bazel, and nix-again for x86_64";
+                             [--what agent,server]
+       without words: the agent by nix and bazel, and by nix-again for x86_64";
 
 /// Runs the verb; gives what was wanted and could not be run, in words.
 pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
-    let (mut by, mut arches) = (None, None);
+    let (mut by, mut arches, mut what) = (None, None, vec![&AGENT]);
     for pair in words.chunks(2) {
         match pair {
             ["--by", names] => by = Some(names.split(',').collect::<Vec<_>>()),
             ["--arch", name] => arches = Some(vec![Arch::parse(name)?]),
+            ["--what", words] => {
+                what = words.split(',').map(Image::parse).collect::<Result<_>>()?;
+            }
             _ => bail!(USAGE),
         }
     }
@@ -92,9 +98,12 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
     {
         bail!("{unknown:?} is no means; {USAGE}");
     }
+    for arch in arches.iter().flatten() {
+        what.iter().try_for_each(|image| image.ensure_for(*arch))?;
+    }
     let revision = ship::clean_revision(root)?;
     let begin = Instant::now();
-    tools::fetch(root, None, None)?;
+    what.iter().try_for_each(|image| image.fetch(root))?;
     let (mut jobs, mut not_run) = (Vec::new(), Vec::new());
     for means in &MEANS {
         let is_wanted = match &by {
@@ -111,7 +120,7 @@ pub fn run(root: &Path, words: &[&str]) -> Result<Vec<String>> {
         }
         let of_all = if by.is_some() { &Arch::ALL } else { means.arches };
         let arches = arches.as_deref().unwrap_or(of_all);
-        jobs.push((means, Job::begin(root, means, &revision, arches)?));
+        jobs.push((means, Job::begin(root, means, &revision, &what, arches)?));
     }
     let built = all(&jobs)?;
     not_run.extend(compare(&built)?);
@@ -206,19 +215,34 @@ fn show_difference(one: &Path, other: &Path) {
 }
 
 impl<'a> Job<'a> {
-    fn begin(root: &'a Path, means: &Means, revision: &str, arches: &[Arch]) -> Result<Self> {
+    fn begin(
+        root: &'a Path,
+        means: &Means,
+        revision: &str,
+        what: &[&'static Image],
+        arches: &[Arch],
+    ) -> Result<Self> {
         let above = target_folder(root).join("reproduce");
         let (folder, log) = (above.join(means.name), above.join(format!("{}.log", means.name)));
         fs::create_dir_all(&folder)?;
         fs::write(&log, "")?;
-        let (revision, arches) = (revision.to_owned(), arches.to_vec());
+        let (revision, what, arches) = (revision.to_owned(), what.to_vec(), arches.to_vec());
         let processors = processors(means.lane, std::thread::available_parallelism()?.get());
-        Ok(Self { root, folder: folder.canonicalize()?, revision, arches, processors, log })
+        Ok(Self { root, folder: folder.canonicalize()?, revision, what, arches, processors, log })
     }
 
-    /// Whether an image of all architectures is made.
-    fn has_index(&self) -> bool {
-        self.arches.len() == Arch::ALL.len()
+    /// Every image that is wanted, for each architecture that it is made for.
+    fn images(&self) -> impl Iterator<Item = (&'static Image, Arch)> {
+        self.what.iter().flat_map(|image| {
+            let fits = |arch: &Arch| image.arches.contains(arch);
+            self.arches.iter().copied().filter(fits).map(|arch| (*image, arch))
+        })
+    }
+
+    /// Images whose architectures are all wanted, and the target that makes one archive of them.
+    fn indexes(&self) -> impl Iterator<Item = (&'static Image, &'static str)> {
+        let is_whole = |image: &&&Image| image.arches.iter().all(|arch| self.arches.contains(arch));
+        self.what.iter().filter(is_whole).filter_map(|image| Some((*image, image.index?)))
     }
 
     /// One of its processors.
@@ -280,17 +304,10 @@ fn processors(lane: usize, all: usize) -> String {
     format!("{first}-{last}")
 }
 
-fn agent_name(arch: Arch) -> String {
-    format!("deepflow-agent-{}", arch.name())
-}
-
-fn image_name(arch: Arch) -> String {
-    format!("deepflow-agent-{}.tar", arch.name())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shipped::SERVER;
 
     #[test]
     fn equal_passes_and_different_or_alone_fails() {
@@ -328,6 +345,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_shipped_is_refused_before_anything_is_built() {
+        let nowhere = Path::new("/nonexistent");
+        let told = run(nowhere, &["--what", "agent,servant"]).expect_err("refused");
+        assert!(told.to_string().contains("\"servant\" is nothing that we ship"), "{told}");
+        let words = ["--what", "server", "--arch", "aarch64"];
+        let told = run(nowhere, &words).expect_err("refused");
+        assert!(told.to_string().contains("libchdb, for x86_64 alone"), "{told}");
+    }
+
+    #[test]
+    fn each_image_is_built_for_its_own_architectures() {
+        let site = tempfile::tempdir().expect("a folder");
+        let job = |what: &[&'static Image], arches: &[Arch]| Job {
+            root: site.path(),
+            folder: site.path().to_owned(),
+            revision: String::new(),
+            what: what.to_vec(),
+            arches: arches.to_vec(),
+            processors: "0".to_owned(),
+            log: site.path().join("log"),
+        };
+        let targets = |job: Job<'_>| -> Vec<String> {
+            let images = job.images().map(|(image, arch)| image.target(arch));
+            images.chain(job.indexes().map(|(_, target)| target.to_owned())).collect()
+        };
+        let all = targets(job(&[&AGENT, &SERVER], &Arch::ALL));
+        let wanted = ["agent-image-x86_64", "agent-image-aarch64", "server-image-x86_64", "images"];
+        assert_eq!(all, wanted);
+        assert_eq!(targets(job(&[&AGENT], &[Arch::X86_64])), ["agent-image-x86_64"]);
+    }
+
+    #[test]
     fn a_failed_step_shows_the_end_of_its_log() {
         let site = tempfile::tempdir().expect("a folder");
         let log = site.path().join("log");
@@ -335,7 +384,8 @@ mod tests {
         let folder = site.path().to_owned();
         let revision = String::new();
         let processors = "0".to_owned();
-        let job = Job { root: site.path(), folder, revision, arches: Vec::new(), processors, log };
+        let (what, arches) = (Vec::new(), Vec::new());
+        let job = Job { root: site.path(), folder, revision, what, arches, processors, log };
         let told = job.step(
             Command::new("sh").args(["-c", "echo it is $WORD; exit 3"]).env("WORD", "broken"),
         );

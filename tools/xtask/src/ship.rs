@@ -11,24 +11,11 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::cross::{Arch, target_folder};
+use crate::shipped::{AGENT, BUILDER, Image, Program, SERVER};
 use crate::tools;
 
 /// Every image may have this many bytes at most, compressed, for each architecture: DESIGN §6.
 const AGENT_BYTES_MAX: u64 = 15_000_000;
-
-/// A program of ours.
-#[derive(Debug, Clone, Copy)]
-struct Program {
-    package: &'static str,
-    name: &'static str,
-}
-
-const AGENT: Program = Program { package: "agentd", name: "deepflow-agent" };
-const SERVER: Program = Program { package: "serverd", name: "deepflow-server" };
-const CONTROL: Program = Program { package: "ctl", name: "deepflow-ctl" };
-/// Name of the server's image, as the lock of tools has it.
-pub const SERVER_IMAGE: &str = "deepflow-server";
-const BUILDER: Program = Program { package: "images", name: "images" };
 
 /// Where and with what things are built.
 struct Site {
@@ -45,27 +32,23 @@ pub fn agents(root: &Path, words: &[&str]) -> Result<()> {
         [word] => vec![Arch::parse(word)?],
         _ => bail!("usage: cargo xtask static [x86_64|aarch64]"),
     };
-    let site = Site::open(root, None, false)?;
-    let builder = site.program(Arch::X86_64, BUILDER)?;
+    let site = Site::open(root, &AGENT, false)?;
+    let builder = site.program(Arch::X86_64, &BUILDER)?;
     for arch in wanted {
-        let program = site.agent(&builder, arch)?;
-        println!("{} ({} bytes)", program.display(), fs::metadata(&program)?.len());
+        for program in AGENT.programs {
+            show(&site.inspected(&builder, arch, program)?)?;
+        }
     }
     Ok(())
 }
 
 /// `cargo xtask images`: images of the agent for both architectures, and one of both.
 pub fn images(root: &Path) -> Result<()> {
-    let site = Site::open(root, None, true)?;
-    let builder = site.program(Arch::X86_64, BUILDER)?;
+    let site = Site::open(root, &AGENT, true)?;
+    let builder = site.program(Arch::X86_64, &BUILDER)?;
     let mut archives = Vec::new();
     for arch in Arch::ALL {
-        let program = site.agent(&builder, arch)?;
-        let archive = site.folder.join(format!("deepflow-agent-{}.tar", arch.name()));
-        let mut command = site.script("image.sh");
-        command.arg("agent").arg(arch.name()).arg(&archive);
-        command.arg(format!("agent={}", program.display())).env("IMAGES", &builder);
-        run(&mut command)?;
+        let archive = site.image(&builder, arch, &AGENT)?;
         let bytes = fs::metadata(&archive)?.len();
         ensure!(
             bytes <= AGENT_BYTES_MAX,
@@ -74,12 +57,9 @@ pub fn images(root: &Path) -> Result<()> {
         );
         archives.push(archive);
     }
-    let all = site.folder.join("deepflow-agent.tar");
+    let all = site.folder.join(AGENT.archive_of_all());
     run(Command::new(&builder).arg("index").arg("--output").arg(&all).args(&archives))?;
-    for archive in archives.iter().chain([&all]) {
-        println!("{} ({} bytes)", archive.display(), fs::metadata(archive)?.len());
-    }
-    Ok(())
+    archives.iter().chain([&all]).try_for_each(|archive| show(archive))
 }
 
 /// `cargo xtask images server`: the server's image, with its engine and the C library of both.
@@ -89,38 +69,21 @@ pub fn server(root: &Path, words: &[&str]) -> Result<()> {
         [word] => Arch::parse(word)?,
         _ => bail!("usage: cargo xtask images server [x86_64]"),
     };
-    ensure!(
-        arch == Arch::X86_64,
-        "no image of the server for {}: {} locks its engine, libchdb, for x86_64 alone",
-        arch.name(),
-        tools::lock::FILE
-    );
-    let site = Site::open(root, Some(SERVER_IMAGE), true)?;
-    let builder = site.program(arch, BUILDER)?;
-    let control = site.program(arch, CONTROL)?;
-    let server = site.compiled(&arch.triple_of_glibc(), arch, SERVER)?;
-    site.inspect(&builder, arch, true, &server)?;
-    site.inspect(&builder, arch, false, &control)?;
-    let archive = site.folder.join(format!("deepflow-server-{}.tar", arch.name()));
-    let mut command = site.script("image.sh");
-    command.arg("server").arg(arch.name()).arg(&archive).env("IMAGES", &builder);
-    for (name, path) in [
-        ("server", server),
-        ("ctl", control),
-        ("engine", site.tools.join("libchdb.so")),
-        ("runtime", site.tools.join("libc6-amd64.deb")),
-    ] {
-        command.arg(format!("{name}={}", path.display()));
-    }
-    run(&mut command)?;
-    println!("{} ({} bytes)", archive.display(), fs::metadata(&archive)?.len());
+    SERVER.ensure_for(arch)?;
+    let site = Site::open(root, &SERVER, true)?;
+    let builder = site.program(arch, &BUILDER)?;
+    show(&site.image(&builder, arch, &SERVER)?)
+}
+
+fn show(file: &Path) -> Result<()> {
+    println!("{} ({} bytes)", file.display(), fs::metadata(file)?.len());
     Ok(())
 }
 
 impl Site {
-    fn open(root: &Path, image: Option<&str>, must_be_clean: bool) -> Result<Self> {
+    fn open(root: &Path, image: &Image, must_be_clean: bool) -> Result<Self> {
         let revision = if must_be_clean { clean_revision(root)? } else { revision(root)? };
-        tools::fetch(root, image, None)?;
+        image.fetch(root)?;
         let folder = target_folder(root).join("ship");
         fs::create_dir_all(&folder)?;
         let root = root.canonicalize()?;
@@ -140,30 +103,20 @@ impl Site {
         command
     }
 
-    fn program(&self, arch: Arch, program: Program) -> Result<PathBuf> {
-        self.compiled(&arch.triple(), arch, program)
-    }
-
-    fn compiled(&self, triple: &str, arch: Arch, program: Program) -> Result<PathBuf> {
+    fn program(&self, arch: Arch, program: &Program) -> Result<PathBuf> {
         let output = self.folder.join(arch.name());
         let mut command = self.script("program.sh");
-        command.arg(triple).args([program.package, program.name]).arg(&output);
+        command.arg(program.triple(arch)).args([program.package, program.name]).arg(&output);
         run(&mut command).with_context(|| format!("{} for {}", program.name, arch.name()))?;
         Ok(output.join(program.name))
     }
 
-    /// Builds the agent and holds it to being static and to naming no path of this machine.
-    fn agent(&self, builder: &Path, arch: Arch) -> Result<PathBuf> {
-        let program = self.program(arch, AGENT)?;
-        self.inspect(builder, arch, false, &program)?;
-        Ok(program)
-    }
-
-    /// Holds a program to its linkage and to naming no path of this machine.
-    fn inspect(&self, builder: &Path, arch: Arch, is_dynamic: bool, program: &Path) -> Result<()> {
+    /// Builds a program and holds it to its linkage and to naming no path of this machine.
+    fn inspected(&self, builder: &Path, arch: Arch, program: &Program) -> Result<PathBuf> {
+        let place = self.program(arch, program)?;
         let mut command = Command::new(builder);
         command.args(["inspect", "--architecture", arch.name()]);
-        command.args(is_dynamic.then_some("--dynamic"));
+        command.args(program.is_dynamic.then_some("--dynamic"));
         let mut words = vec![self.root.clone(), self.folder.clone()];
         // Of the home only what builds use: that of root is a word of /proc, too.
         let home = std::env::var_os("HOME").map(PathBuf::from);
@@ -171,7 +124,20 @@ impl Site {
         for word in words.iter().filter(|word| word.components().count() > 1) {
             command.arg("--without").arg(word);
         }
-        run(command.arg(program))
+        run(command.arg(&place))?;
+        Ok(place)
+    }
+
+    /// Builds an image and what is in it.
+    fn image(&self, builder: &Path, arch: Arch, image: &Image) -> Result<PathBuf> {
+        for program in image.programs {
+            self.inspected(builder, arch, program)?;
+        }
+        let archive = self.folder.join(image.archive(arch));
+        let mut command = self.script("image.sh");
+        command.args([image.word, arch.name()]).arg(&archive).env("IMAGES", builder);
+        run(command.args(image.inputs(&self.folder.join(arch.name()), &self.tools)))?;
+        Ok(archive)
     }
 }
 
@@ -229,12 +195,6 @@ mod tests {
         let name = ["-c", "user.name=a", "-c", "user.email=a@localhost"];
         git(&[&name[..], &["commit", "--quiet", "-m", "one"]].concat());
         folder
-    }
-
-    #[test]
-    fn there_is_no_server_for_aarch64_and_the_refusal_says_why() {
-        let told = server(Path::new("/nonexistent"), &["aarch64"]).expect_err("refused");
-        assert!(told.to_string().contains("libchdb"), "{told}");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::{Artefacts, INDEX, Job, agent_name, image_name};
+use super::{Artefacts, Job};
 use crate::prerequisites::is_root;
 
 /// Folder of Bazel's root, where it is not `.tools/bazel-root`.
@@ -28,12 +28,12 @@ pub fn lacks(root: &Path) -> Option<String> {
 }
 
 pub fn build(job: &Job<'_>) -> Result<Artefacts> {
-    let names: Vec<String> = job
-        .arches
-        .iter()
-        .flat_map(|arch| ["agent", "agent-image"].map(|kind| format!("{kind}-{}", arch.name())))
-        .chain(job.has_index().then(|| "images".to_owned()))
-        .collect();
+    let mut names = Vec::new();
+    for (image, arch) in job.images() {
+        names.extend(image.programs.iter().map(|program| program.target(arch)));
+        names.push(image.target(arch));
+    }
+    names.extend(job.indexes().map(|(_, target)| target.to_owned()));
     let mut command = Command::new("sh");
     command.arg("tools/bazel/in-root.sh").arg(place(job.root)).current_dir(job.root);
     command.args(["build", "--config=offline", &format!("--define=REVISION={}", job.revision)]);
@@ -44,13 +44,16 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
     let bin = fs::read_link(&link).with_context(|| link.display().to_string())?;
     let bin = place(job.root).join(bin.strip_prefix("/").unwrap_or(&bin));
     let mut artefacts = Artefacts::new();
-    for arch in &job.arches {
-        artefacts.insert(agent_name(*arch), bin.join(arch.name()).join("deepflow-agent"));
-        let image = bin.join(format!("agent-image-{}.tar", arch.name()));
-        artefacts.insert(image_name(*arch), image);
+    for (image, arch) in job.images() {
+        for program in image.programs {
+            let place = bin.join(arch.name()).join(program.name);
+            artefacts.insert(program.with_arch(arch), place);
+        }
+        let place = bin.join(format!("{}.tar", image.target(arch)));
+        artefacts.insert(image.archive(arch), place);
     }
-    if job.has_index() {
-        artefacts.insert(INDEX.to_owned(), bin.join(INDEX));
+    for (image, _) in job.indexes() {
+        artefacts.insert(image.archive_of_all(), bin.join(image.archive_of_all()));
     }
     Ok(artefacts)
 }

@@ -9,9 +9,10 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Artefacts, INDEX, Job, agent_name, image_name};
+use super::{Artefacts, Job};
 use crate::cross::Arch;
 use crate::prerequisites::is_root;
+use crate::shipped::{BUILDER, Program};
 use crate::tools;
 
 /// A user who owns nothing.
@@ -34,23 +35,23 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
     let tools = folder.join("tools");
     fs::create_dir_all(&tools)?;
     let site = Site { job, tree, tools, between: folder.join("between"), out: folder.join("out") };
-    let builder = site.program(Arch::X86_64, "images", "images", &site.out)?;
+    let builder = site.program(Arch::X86_64, &BUILDER, &site.out)?;
     let mut artefacts = Artefacts::new();
-    let mut index = Command::new(&builder);
-    index.arg("index").arg("--output").arg(site.out.join(INDEX));
-    for arch in &job.arches {
+    for (image, arch) in job.images() {
         let place = site.out.join(arch.name());
-        let agent = site.program(*arch, "agentd", "deepflow-agent", &place)?;
-        let image = site.out.join(image_name(*arch));
-        let input = format!("agent={}", agent.display());
-        site.step("image.sh", &["agent", arch.name(), &word(&image), &input])?;
-        index.arg(&image);
-        artefacts.insert(agent_name(*arch), agent);
-        artefacts.insert(image_name(*arch), image);
+        for program in image.programs {
+            artefacts.insert(program.with_arch(arch), site.program(arch, program, &place)?);
+        }
+        let archive = site.out.join(image.archive(arch));
+        let words = [image.word.to_owned(), arch.name().to_owned(), word(&archive)];
+        site.step("image.sh", &[&words[..], &image.inputs(&place, &site.tools)].concat())?;
+        artefacts.insert(image.archive(arch), archive);
     }
-    if job.has_index() {
-        job.step(&index)?;
-        artefacts.insert(INDEX.to_owned(), site.out.join(INDEX));
+    for (image, _) in job.indexes() {
+        let all = site.out.join(image.archive_of_all());
+        let archives = image.arches.iter().map(|arch| site.out.join(image.archive(*arch)));
+        job.step(Command::new(&builder).arg("index").arg("--output").arg(&all).args(archives))?;
+        artefacts.insert(image.archive_of_all(), all);
     }
     Ok(artefacts)
 }
@@ -66,12 +67,13 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    fn program(&self, arch: Arch, package: &str, name: &str, out: &Path) -> Result<PathBuf> {
-        self.step("program.sh", &[&arch.triple(), package, name, &word(out)])?;
-        Ok(out.join(name))
+    fn program(&self, arch: Arch, program: &Program, out: &Path) -> Result<PathBuf> {
+        let (package, name) = (program.package.to_owned(), program.name.to_owned());
+        self.step("program.sh", &[program.triple(arch), package, name, word(out)])?;
+        Ok(out.join(program.name))
     }
 
-    fn step(&self, script: &str, words: &[&str]) -> Result<()> {
+    fn step(&self, script: &str, words: &[String]) -> Result<()> {
         let mut command = Command::new("unshare");
         // Nobody may not be let into the folder of the tree; what is mounted ends with the command.
         command.args(["--mount", "sh", "-euc", INSIDE, "sh"]);

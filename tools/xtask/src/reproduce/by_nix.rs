@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::{Artefacts, INDEX, Job, agent_name, image_name};
+use super::{Artefacts, Job};
 use crate::nix;
 use crate::prerequisites::find;
 
@@ -22,7 +22,7 @@ pub fn lacks(_: &Path) -> Option<String> {
 }
 
 pub fn build(job: &Job<'_>) -> Result<Artefacts> {
-    nix::store(job.root, None)?;
+    job.what.iter().try_for_each(|image| nix::store(job.root, Some(image.name)))?;
     packages(job, |name| {
         let link = job.folder.join(name);
         job.step(nix::command(job.root, name, &job.folder)?.arg("--out-link").arg(&link))?;
@@ -56,13 +56,15 @@ pub fn again(job: &Job<'_>) -> Result<Artefacts> {
 /// The artefacts in the packages of the flake.
 fn packages(job: &Job<'_>, build: impl Fn(&str) -> Result<PathBuf>) -> Result<Artefacts> {
     let mut artefacts = Artefacts::new();
-    for arch in &job.arches {
-        let agent = build(&format!("agent-{}", arch.name()))?;
-        artefacts.insert(agent_name(*arch), agent.join("bin/deepflow-agent"));
-        artefacts.insert(image_name(*arch), build(&format!("agent-image-{}", arch.name()))?);
+    for (image, arch) in job.images() {
+        for program in image.programs {
+            let place = build(&program.target(arch))?.join("bin").join(program.name);
+            artefacts.insert(program.with_arch(arch), place);
+        }
+        artefacts.insert(image.archive(arch), build(&image.target(arch))?);
     }
-    if job.has_index() {
-        artefacts.insert(INDEX.to_owned(), build("images")?);
+    for (image, target) in job.indexes() {
+        artefacts.insert(image.archive_of_all(), build(target)?);
     }
     Ok(artefacts)
 }
