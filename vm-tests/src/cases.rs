@@ -21,6 +21,11 @@ use crate::tls;
 
 /// This program, by any other name.
 const SELF: &str = "/vm-guest";
+/// A program of Go, by any other name.
+const GO: &str = "/go-talk";
+/// Its case, and where it listens.
+const IN_GO: &str = "tls-go";
+const GO_AT: &str = "127.0.0.1:9040";
 /// Where programs get their names.
 const NAMES: &str = "/tmp/bin";
 const GATE: &str = "/tmp/gate";
@@ -40,6 +45,7 @@ struct Triggered {
 pub fn run_all(is_oldest: bool) -> Result<()> {
     std::fs::create_dir_all(NAMES)?;
     let early = start_early();
+    let go = start_go();
     let agent = Agent::start(Path::new(FOLDER))?;
     let others: Vec<(&str, Result<Agent>)> = OTHERS
         .into_iter()
@@ -48,6 +54,7 @@ pub fn run_all(is_oldest: bool) -> Result<()> {
         .collect();
     let mut cases = trigger();
     cases.extend(openssl());
+    cases.extend(go.map(finish_go));
     cases.push(finish_early(early));
     // Records settle, are held for order and written once a second.
     std::thread::sleep(std::time::Duration::from_millis(2500));
@@ -340,13 +347,44 @@ fn in_tls(
         let (client_at, server_at) = (address(IP, client_port), address(IP, server_port));
         tls::play(in_container, "http", (&client, &client_at), (&server, &server_at))
     };
+    let outcome = play().map(|()| ends((client, server), client_port, (IP, server_port)));
+    Triggered { name, outcome, expected: rows_in_tls() }
+}
+
+/// What is inside, and the handshake.
+fn rows_in_tls() -> Vec<Expected> {
     let mut expected = http_rows();
     for row in &mut expected {
         row.columns.push(("is_tls", json!(1)));
     }
     expected.push(one(vec![("l7_protocol", json!("TLS")), ("is_tls", json!(0))]));
-    let outcome = play().map(|()| ends((client, server), client_port, (IP, server_port)));
-    Triggered { name, outcome, expected }
+    expected
+}
+
+/// A server of Go, before the agent: that has hooked its file when it says that it watches. `None`:
+/// the root has no such program.
+fn start_go() -> Option<Result<Actor>> {
+    if !Path::new(GO).exists() {
+        println!("VM case {IN_GO} not run: the root has no {GO}");
+        return None;
+    }
+    let start = |program: PathBuf| Actor::start_by(Command::new(program).args(["serve", GO_AT]));
+    Some(program_named(GO, "go-srv").and_then(start))
+}
+
+/// HTTP inside of TLS by Go's own library, at both ends.
+fn finish_go(server: Result<Actor>) -> Triggered {
+    let play = || {
+        let mut server = server?;
+        ensure!(server.line()? == "listening", "the server does not listen");
+        let program = program_named(GO, "go-cli")?;
+        let mut client = Actor::start_by(Command::new(program).args(["ask", GO_AT]))?;
+        let client_port = client.port()?;
+        client.finish().context("client")?;
+        server.finish().context("server")?;
+        Ok(ends(("go-cli", "go-srv"), client_port, ("127.0.0.1", 9040)))
+    };
+    Triggered { name: IN_GO, outcome: play(), expected: rows_in_tls() }
 }
 
 /// A connection that was there before the agent.

@@ -5,6 +5,8 @@
 //! passed.
 
 mod distribution;
+mod go;
+mod guest;
 mod image;
 mod machine;
 pub mod matrix;
@@ -21,7 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::cross::{self, Arch};
-use crate::debian::{Archive, Package};
+use crate::debian::Archive;
 use machine::Boot;
 use matrix::{Authenticity, Exception, Kernel};
 
@@ -163,8 +165,31 @@ pub fn kernels(root: &Path, words: &[&str]) -> Result<()> {
             _ => bail!("usage: cargo xtask kernels fetch|lock|verify"),
         }
     }
+    wrong.extend(guests(root, words, &archive)?);
     ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
+}
+
+/// The same for the packages of guests; what is wrong with them.
+fn guests(root: &Path, words: &[&str], archive: &Archive) -> Result<Vec<String>> {
+    let mut all = guest::read(root)?;
+    let mut wrong = Vec::new();
+    for locked in &mut all {
+        let name = format!("{} of {}", locked.name, locked.arch);
+        if words == ["lock"] {
+            *locked = locked.renewed(archive)?;
+            println!("{name}: version = \"{}\", sha256 = \"{}\"", locked.version, locked.sha256);
+            continue;
+        }
+        match archive.file(&locked.package()?) {
+            Ok(_) => println!("{name}: has the locked sha256"),
+            Err(error) => wrong.push(format!("{name}: {error:#}")),
+        }
+    }
+    if words == ["lock"] {
+        guest::write(root, &all)?;
+    }
+    Ok(wrong)
 }
 
 fn parse(words: &[&str]) -> Result<Options> {
@@ -298,12 +323,8 @@ fn prepare(root: &Path, arch: Arch, agent_image: Option<&Path>) -> Result<PathBu
     let packages: &[&str] =
         if agent_image.is_some() { &["vm-tests"] } else { &["agentd", "vm-tests"] };
     let programs = cross::build(root, arch, packages, false)?;
-    let package =
-        Package { name: "busybox-static", arch: arch.debian(), suite: "bookworm", lock: None };
-    let archive = Archive::open(root)?;
-    let files = archive.unpack(&package)?;
-    let busybox = ["bin/busybox", "usr/bin/busybox"].map(|place| files.join(place));
-    let busybox = busybox.into_iter().find(|path| path.is_file()).context("no busybox")?;
+    let (archive, locked) = (matrix::archive(root)?, guest::read(root)?);
+    let busybox = distribution::busybox(&archive, &locked, arch)?;
     let folder = cross::target_folder(root).join("vm");
     std::fs::create_dir_all(&folder)?;
     let stripped = |name: &str| -> Result<PathBuf> {
@@ -322,9 +343,10 @@ fn prepare(root: &Path, arch: Arch, agent_image: Option<&Path>) -> Result<PathBu
         ("vm-guest".to_owned(), stripped("vm-guest")?),
         ("deepflow-agent".to_owned(), agent),
     ];
-    match distribution::files(&archive, arch) {
-        Ok(files) => all.extend(files),
-        Err(error) => println!("vm: the guest has no OpenSSL, no setarch: {error:#}"),
+    all.extend(distribution::files(&archive, &locked, arch)?);
+    match go::build(root, arch, &folder) {
+        Ok(program) => all.push(("go-talk".to_owned(), program)),
+        Err(error) => println!("vm: the guest has no program of Go: {error:#}"),
     }
     let bytes = root::Root::of(&all)?;
     let path = folder.join(format!("root-{}.cpio", arch.name()));

@@ -19,7 +19,8 @@ What the agent did on real boots: `cargo xtask vm --write` makes this table. Eac
 QEMU (TCG, 2 CPUs) with the static agent of its architecture, which runs `check` and then watches the
 cases: HTTP by `send`/`recv`, `read`/`write` and `readv`/`writev`, IPv6, pipelined, 100 kB, 200 requests,
 Redis, MySQL, DNS, a server's thread, an inherited connection, both ends in namespaces of their own, a
-connection older than the agent, HTTP inside of TLS between two programs `openssl` of Debian 12; in the
+connection older than the agent, HTTP inside of TLS between two programs `openssl` of Debian 12 and between
+two of Go (`tls-go`; not run where the machine has no Go: rows of fewer cases are of before it); in the
 tier v310 also that two more agents see the same, by other hooks if the kernel takes one program a
 tracepoint, and that a killed agent leaves nothing that the next one does not delete. A case passes only if
 both ends have exactly the rows that are expected, with addresses, ports and process names. The agent
