@@ -9,19 +9,10 @@ import sys
 
 import httpx
 
-from talk import Watch, tell
+from talk import Watch, tell, wanted
 
-UPLOAD_BYTES = 400_000
 REQUESTS_A_CONNECTION = 40
 AT_ONCE = 20
-
-
-def wanted(number):
-    """Method, path and body of the next request."""
-    kind = ["ok", "missing", "broken", "large", "ok", "text.txt", "up", "ok"][number % 8]
-    if kind == "up":
-        return "PUT", f"/up/{number}", b"u" * UPLOAD_BYTES
-    return "GET", f"/{kind}?id={number}", None
 
 
 def one_by_one(origin, requests):
@@ -31,7 +22,7 @@ def one_by_one(origin, requests):
             if client:
                 client.close()
             client = httpx.Client(http1=False, http2=True, base_url=origin)
-        method, path, body = wanted(number)
+        method, path, body = wanted(number, "h2")
         with Watch() as watch:
             with client.stream(method, path, content=body) as response:
                 watch.stop()

@@ -9,6 +9,8 @@ import json
 import sys
 import time
 
+UPLOAD_BYTES = 400_000
+
 
 def tell(kind, resource="", code=None, us=None, **more):
     """One exchange; `us` None: not measured, or nothing came back."""
@@ -39,3 +41,11 @@ def ready_until_end():
     """Says that the server is ready and waits until it may end."""
     print("ready", flush=True)
     sys.stdin.read()
+
+
+def wanted(number, name):
+    """Method, path and body of a request to the server of pages, one of every kind in turn."""
+    kind = ["ok", "missing", "broken", "large", "ok", "text.txt", "up", "ok"][number % 8]
+    if kind == "up":
+        return "PUT", f"/up/{name}-{number}", b"u" * UPLOAD_BYTES
+    return "GET", f"/{kind}?{name}={number}", None

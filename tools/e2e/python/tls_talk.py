@@ -11,18 +11,9 @@ import time
 
 import httpx
 
-from talk import tell
+from talk import tell, wanted
 
-UPLOAD_BYTES = 400_000
 REQUESTS_A_CONNECTION = 15
-
-
-def wanted(number):
-    """Method, path and body of the next request."""
-    kind = ["ok", "missing", "broken", "large", "ok", "text.txt", "up", "ok"][number % 8]
-    if kind == "up":
-        return "PUT", f"/up/tls-{number}", b"u" * UPLOAD_BYTES
-    return "GET", f"/{kind}?tls={number}", None
 
 
 def by_standard_library(port, numbers):
@@ -35,7 +26,7 @@ def by_standard_library(port, numbers):
             if connection:
                 connection.close()
             connection = http.client.HTTPSConnection("127.0.0.1", port, context=context)
-        method, path, body = wanted(number)
+        method, path, body = wanted(number, "tls")
         connection.request(method, path, body)
         answer = connection.getresponse()
         answer.read()
@@ -46,7 +37,7 @@ def by_standard_library(port, numbers):
 def by_httpx(port, numbers):
     with httpx.Client(verify=False, base_url=f"https://127.0.0.1:{port}") as client:
         for number in numbers:
-            method, path, body = wanted(number)
+            method, path, body = wanted(number, "tls")
             answer = client.request(method, path, content=body)
             tell(method, path, answer.status_code)
 

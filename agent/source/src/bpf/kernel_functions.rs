@@ -6,6 +6,7 @@
 //! from seeing marks that stay.
 
 use std::fs;
+use std::sync::OnceLock;
 
 use aya::Btf;
 use aya_obj::btf::BtfKind;
@@ -88,8 +89,13 @@ fn id_of(btf: &Btf, name: &str) -> Option<u32> {
 /// 7.0 on, commit f7d327654b88. The tracepoints of each call: seen in the code of Debian's 7.2
 /// (`perf_syscall_exit` runs programs before it switches preemption off), no others.
 pub fn are_interrupted() -> bool {
-    let read = |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}"));
-    is_interrupting(&read("osrelease").unwrap_or_default(), &read("version").unwrap_or_default())
+    // The kernel does not change while this program runs.
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let read =
+            |name: &str| fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap_or_default();
+        is_interrupting(&read("osrelease"), &read("version"))
+    })
 }
 
 fn is_interrupting(release: &str, version: &str) -> bool {
