@@ -10,11 +10,23 @@ _TOOLS = {
     "_crates": attr.label(default = "@locked//:crates", allow_single_file = True),
 }
 
-# Sources are copied, as the compiler would see links to other places else.
-_BEGIN = """
+# Where sources are copied to, as the compiler would see links to other places else.
+_ANYWHERE = """
 set -eu
-here=$PWD
 scratch=$(mktemp -d)
+"""
+
+# Test programs know places of their build: they are built and run at the same, one after another.
+_AT_ONE_PLACE = """
+set -eu
+scratch=/tmp/deepflow-tests
+exec 9> "$scratch.lock"
+flock 9
+rm -rf "$scratch"
+mkdir "$scratch"
+"""
+_BEGIN = """
+here=$PWD
 trap 'rm -rf "$scratch"' EXIT
 mkdir "$scratch/source"
 xargs cp -L --parents -t "$scratch/source" < "$LIST"
@@ -42,7 +54,7 @@ def _variables(context, listed, place):
         "REVISION": context.var.get("REVISION", "unknown"),
     }
 
-def _step(context, mnemonic, output, command, inputs = [], environment = {}):
+def _step(context, mnemonic, output, command, inputs = [], environment = {}, place = _ANYWHERE):
     sources = context.files.sources
     listed = _listed(context)
     context.actions.run_shell(
@@ -50,7 +62,7 @@ def _step(context, mnemonic, output, command, inputs = [], environment = {}):
         progress_message = mnemonic + " %{output}",
         outputs = [output],
         inputs = sources + inputs + _tools(context) + [listed],
-        command = _BEGIN + command,
+        command = place + _BEGIN + command,
         env = _variables(context, listed, lambda file: file.path) | {"OUTPUT": output.path} | environment,
     )
     return [DefaultInfo(
@@ -169,24 +181,45 @@ none = rule(
     attrs = {"why": attr.string(mandatory = True)},
 )
 
+def _test_programs_impl(context):
+    return _step(
+        context,
+        "TestPrograms",
+        context.actions.declare_directory(context.label.name),
+        """
+        sh tools/ship/test-programs.sh "$here/$OUTPUT" 9>&-
+        """,
+        place = _AT_ONE_PLACE,
+    )
+
+test_programs = rule(
+    doc = "The tests of all packages, compiled once.",
+    implementation = _test_programs_impl,
+    attrs = _TOOLS | {"sources": attr.label_list(allow_files = True)},
+)
+
 def _tests_impl(context):
     listed = _listed(context)
     script = context.actions.declare_file(context.label.name + ".sh")
     words = _variables(context, listed, lambda file: file.short_path)
+    programs = context.file._programs
     context.actions.write(
         script,
         "#!/bin/sh\n" + "".join(["%s='%s'\n" % word for word in words.items()]) +
-        "export REVISION\n" + _BEGIN +
-        "sh tools/ship/tests.sh '%s' \"$@\"\n" % context.label.package,
+        "export REVISION\n" + _AT_ONE_PLACE + _BEGIN + "sh tools/ship/tests.sh \"$here/%s\" '%s' \"$@\" 9>&-\n" %
+        (programs.short_path, context.label.package),
         is_executable = True,
     )
-    needed = context.files.sources + _tools(context) + [listed]
+    needed = context.files.sources + _tools(context) + [listed, programs]
     return [DefaultInfo(executable = script, runfiles = context.runfiles(files = needed))]
 
 _tests_test = rule(
     implementation = _tests_impl,
     test = True,
-    attrs = _TOOLS | {"sources": attr.label_list(allow_files = True)},
+    attrs = _TOOLS | {
+        "sources": attr.label_list(allow_files = True),
+        "_programs": attr.label(default = "//:test-programs", allow_single_file = True),
+    },
 )
 
 def cargo_package():
@@ -201,4 +234,6 @@ def cargo_package():
         size = "large",
         timeout = "eternal",
         sources = ["//:workspace", "//:papers"],
+        # Each uses all processors.
+        tags = ["exclusive"],
     )

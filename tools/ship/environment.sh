@@ -98,5 +98,5 @@ locked_cargo() {
   shift
   cargo "$verb" --locked --offline --config 'source.crates-io.replace-with="crates"' \
     --config "source.crates.directory=\"$CRATES\"" \
-    --config "target.$triple.rustflags=[$remap]" "$@" >&2
+    --config "target.$triple.rustflags=[$remap]" "$@"
 }

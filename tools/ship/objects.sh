@@ -9,7 +9,7 @@ triple=x86_64-unknown-linux-musl
 . tools/ship/environment.sh
 
 rm -rf "$CARGO_TARGET_DIR/$triple/release/build/source-"*
-locked_cargo check --release --target "$triple" --package source
+locked_cargo check --release --target "$triple" --package source >&2
 
 mkdir -p "$output"
 install -m 644 "$CARGO_TARGET_DIR/$triple/release/build/source-"*/out/*.o "$output/"

@@ -11,7 +11,7 @@ triple=${1:?$usage} package=${2:?$usage} program=${3:?$usage} output=${4:?$usage
 
 # In one piece a crate takes a tenth less processor time, and the agent has a tenth fewer bytes.
 locked_cargo build --release --target "$triple" --package "$package" \
-  --config 'profile.release.strip="symbols"' --config profile.release.codegen-units=1
+  --config 'profile.release.strip="symbols"' --config profile.release.codegen-units=1 >&2
 
 mkdir -p "$output"
 install -m 755 "$CARGO_TARGET_DIR/$triple/release/$program" "$output/"
