@@ -94,18 +94,25 @@ fn add(folder: &Path, kind: &[&str], names: &[std::ffi::OsString]) -> Result<()>
 /// Builds nothing of ours, to see whether Nix can build in its sandbox on this machine: it needs root
 /// and namespaces.
 pub fn probe() -> Result<()> {
+    in_sandbox(": > $out", &[]).map(drop)
+}
+
+/// Runs a script in the sandbox, with words for Nix; gives what it wrote to `$out`.
+pub fn in_sandbox(script: &str, words: &[String]) -> Result<String> {
     // A name that the store does not have yet.
     let name = "probe-${toString builtins.currentTime}";
-    let builds = "builder = \"/bin/sh\"; args = [ \"-c\" \": > $out\" ];";
+    let builds = format!("builder = \"/bin/sh\"; args = [ \"-c\" \"{script}\" ];");
     let expression =
         format!("derivation {{ name = \"{name}\"; system = \"x86_64-linux\"; {builds} }}");
-    let output = nix("nix-build").args(["--no-out-link", "-E", &expression]).output();
+    let mut command = nix("nix-build");
+    let output = command.arg("--no-out-link").args(words).args(["-E", &expression]).output();
     let output = output.context("nix-build")?;
     let said = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let end = lines[lines.len().saturating_sub(PROBE_LINES)..].join(" ");
     ensure!(output.status.success(), "{end}");
-    Ok(())
+    let place = String::from_utf8(output.stdout).context("nix-build")?;
+    fs::read_to_string(place.trim()).with_context(|| place.trim().to_owned())
 }
 
 fn nix(program: &str) -> Command {

@@ -2,9 +2,10 @@
 //!
 //! In: a tree without changes, the locked tools. Out: a table of sha256 of every artefact, and an
 //! error when two differ. Means: Nix in its sandbox; Nix again, in a sandbox whose folder has
-//! another name; the plain scripts in another folder, by another user, under another umask, time zone,
-//! locale and number of processors; Bazel in its own root. Whatever cannot be run is said to be "not run", never passed.
+//! another name, at another time of day; the plain scripts in another folder, by another user, under
+//! another umask, time zone, locale, time of day and number of processors; Bazel in its own root. Whatever cannot be run is said to be "not run", never passed.
 
+mod another_time;
 mod by_bazel;
 mod by_hand;
 mod by_nix;

@@ -1,4 +1,4 @@
-//! The scripts themselves on a clone, by nobody, with one processor.
+//! The scripts themselves on a clone, by nobody, at another time of day, with one processor.
 //!
 //! In: what is to be built. Out: places in a folder for what is temporary. Never: what an earlier
 //! build left.
@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use super::another_time::AnotherTime;
 use super::{Artefacts, Job};
 use crate::cross::Arch;
 use crate::prerequisites::is_root;
@@ -17,6 +18,8 @@ use crate::tools;
 
 /// A user who owns nothing.
 const NOBODY: &str = "65534";
+/// When files of the clone were changed.
+const LONG_AGO: &str = "--date=@1000000000";
 /// Runs a command that sees a folder at another place.
 const INSIDE: &str = "mount --bind \"$1\" \"$2\"; shift 2; exec \"$@\"";
 
@@ -31,10 +34,15 @@ pub fn build(job: &Job<'_>) -> Result<Artefacts> {
     }
     fs::create_dir_all(&folder)?;
     let tree = job.clone_at(folder.join("a clone"))?;
+    let time = AnotherTime::compile(job.root, &folder)?;
+    job.step(Command::new("find").arg(&tree).args(["-exec", "touch", LONG_AGO, "{}", "+"]))?;
     job.step(Command::new("chown").args(["-R", NOBODY]).arg(&folder))?;
     let tools = folder.join("tools");
     fs::create_dir_all(&tools)?;
-    let site = Site { job, tree, tools, between: folder.join("between"), out: folder.join("out") };
+    let (between, out) = (folder.join("between"), folder.join("out"));
+    let site = Site { job, tree, tools, time, between, out };
+    let date = site.inside(&["date", "+%s"]).output().context("date")?;
+    site.time.ensure_told(&String::from_utf8_lossy(&date.stdout))?;
     let builder = site.program(Arch::X86_64, &BUILDER, &site.out)?;
     let mut artefacts = Artefacts::new();
     for (image, arch) in job.images() {
@@ -62,6 +70,7 @@ struct Site<'a> {
     tree: PathBuf,
     /// Where the tools are for it.
     tools: PathBuf,
+    time: AnotherTime,
     between: PathBuf,
     out: PathBuf,
 }
@@ -74,20 +83,27 @@ impl Site<'_> {
     }
 
     fn step(&self, script: &str, words: &[String]) -> Result<()> {
+        let mut command = self.inside(&["sh", &format!("tools/ship/{script}")]);
+        self.job.step_on(self.job.one_processor(), command.args(words))
+    }
+
+    /// A command in this place, as this user, at this time.
+    fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("unshare");
         // Nobody may not be let into the folder of the tree; what is mounted ends with the command.
         command.args(["--mount", "sh", "-euc", INSIDE, "sh"]);
         command.arg(self.job.root.join(tools::FOLDER)).arg(&self.tools);
         command.args(["setpriv", "--reuid", NOBODY, "--regid", NOBODY]);
-        command.args(["--clear-groups", "sh", "-c", "umask 077; exec sh \"$@\"", "sh"]);
-        command.arg(format!("tools/ship/{script}")).args(words).current_dir(&self.tree);
+        command.args(["--clear-groups", "sh", "-c", "umask 077; exec \"$@\"", "sh"]);
+        command.args(words).current_dir(&self.tree);
         command.env("TZ", "Asia/Kathmandu").env("LC_ALL", "C.UTF-8").env("HOME", "/nonexistent");
         for (name, place) in [("RUST", "rust"), ("ZIG", "zig"), ("CRATES", "crates")] {
             command.env(name, self.tools.join(place));
         }
         command.env("SCRATCH", &self.between).env("REVISION", &self.job.revision);
-        command.env("IMAGES", self.out.join("images"));
-        self.job.step_on(self.job.one_processor(), &command)
+        let (name, value) = self.time.variable();
+        command.env("IMAGES", self.out.join("images")).env(name, value);
+        command
     }
 }
 

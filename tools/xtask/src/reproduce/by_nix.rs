@@ -1,4 +1,5 @@
-//! Nix in its sandbox, and Nix again, in and of another folder and with more processors.
+//! Nix in its sandbox, and Nix again, in and of another folder, at another time of day and with more
+//! processors.
 //!
 //! In: what is to be built. Out: places in the store. Never: a result of the second time that was
 //! there before.
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use super::another_time::AnotherTime;
 use super::{Artefacts, Job};
 use crate::nix;
 use crate::prerequisites::find;
@@ -35,10 +37,13 @@ pub fn again(job: &Job<'_>) -> Result<Artefacts> {
     // There since the first time, or now.
     build(job)?;
     let tree = job.clone_at(job.folder.join("clone"))?;
+    let time = AnotherTime::compile(job.root, &job.folder)?;
+    let at_another_time = time.in_sandbox()?;
+    time.ensure_told(&nix::in_sandbox("/bin/date +%s > $out", &at_another_time)?)?;
     packages(job, |name| {
         let mut command = nix::command(&tree, name, &job.folder)?;
         command.args(["--rebuild", "--keep-failed", "--no-link"]);
-        command.args(["--option", "sandbox-build-dir", ELSEWHERE]);
+        command.args(["--option", "sandbox-build-dir", ELSEWHERE]).args(&at_another_time);
         command.env("TZ", "America/St_Johns").env("LC_ALL", "C.UTF-8");
         let built = job.step(&command);
         let first = job.folder.join(name).canonicalize()?;
