@@ -1,5 +1,6 @@
 //! `cargo xtask VERB`: the project's own chores. Nothing here is part of the product.
 
+mod container;
 mod cross;
 mod debian;
 mod fuzz;
@@ -36,6 +37,7 @@ const USAGE: &str = "usage: cargo xtask VERB
   static [ARCH]                the agent as a static program for each architecture
   images [server]              the agent as a container image for each architecture, and for both;
                                or the server
+  images start ARCHIVE         the server's image as a container: does it answer?
   nix [PACKAGE…]               the same by Nix, in its sandbox, without network
   reproduce [--by MEANS] [--what agent,server] [--arch ARCH]
                                build by several means and compare every byte
@@ -76,6 +78,7 @@ fn dispatch() -> Result<()> {
         ["nix", words @ ..] => nix::run(&root, words),
         ["reproduce", words @ ..] => reproduce::run(&root, words).map(drop),
         ["images"] => ship::images(&root),
+        ["images", "start", archive] => container::start(archive.as_ref()),
         ["images", "server", words @ ..] => ship::server(&root, words),
         ["kernels", words @ ..] => vm::kernels(&root, words),
         ["vm", words @ ..] => vm::run(&root, words).map(drop),
