@@ -15,6 +15,7 @@ exec unshare --mount --net sh -euc '
   ip link set lo up 2>/dev/null || true
   mount --bind "$tree" "$root$tree"
   mount -t proc proc "$root/proc"
+  mount -t sysfs sys "$root/sys"
   mount --rbind /dev "$root/dev"
   exec chroot "$root" env -i HOME=/root PATH=/usr/bin:/bin sh -euc "
     cd \"\$1\"
