@@ -46,6 +46,7 @@ pub use hooks::{HookReport, Mechanism};
 pub use load::DIGESTS;
 pub(crate) use probe_events::{List, Probe};
 pub use reorder::Reorder;
+use reorder::Round;
 pub use requirements::{Requirement, requirements};
 pub(crate) use tracefs::TraceFs;
 
@@ -167,10 +168,12 @@ enum Reader {
 }
 
 impl Reader {
-    fn read(&mut self, records_max: usize, on_record: impl FnMut(&[u8])) -> usize {
+    fn read(&mut self, records_max: usize, on_record: impl FnMut(&[u8]) -> u64) -> Round {
+        // The time before: what is put into a ring while another one is read is not missed by it.
+        let round = Round::begun(sys::monotonic_ns());
         match self {
-            Self::Ring(ring) => ring.read(records_max, on_record),
-            Self::Perf(rings) => rings.read(records_max, on_record),
+            Self::Ring(ring) => ring.read(records_max, round, on_record),
+            Self::Perf(rings) => rings.read(records_max, round, on_record),
         }
     }
 
@@ -212,10 +215,10 @@ impl BpfSource {
         let mut given = 0;
         let began = Instant::now();
         loop {
-            let taken = self.take_records();
-            given += self.release(sys::monotonic_ns(), on_event);
+            let round = self.take_records();
+            given += self.release(round.until_ns, on_event);
             // Under a load that never ends the caller has other things to do, too.
-            if taken < RECORDS_PER_ROUND || began.elapsed() >= TURN {
+            if round.records < RECORDS_PER_ROUND || began.elapsed() >= TURN {
                 return Ok(given);
             }
         }
@@ -225,11 +228,11 @@ impl BpfSource {
     pub fn drain(&mut self, on_event: &mut dyn FnMut(Event<'_>)) -> u64 {
         let mut given = 0;
         loop {
-            let taken = self.take_records();
-            given += self.release(u64::MAX, on_event);
-            if taken < RECORDS_PER_ROUND {
-                return given;
+            let round = self.take_records();
+            if round.records < RECORDS_PER_ROUND {
+                return given + self.release(u64::MAX, on_event);
             }
+            given += self.release(round.until_ns, on_event);
         }
     }
 
@@ -347,23 +350,25 @@ impl BpfSource {
     }
 
     /// Moves records from the ring to the reorder stage.
-    fn take_records(&mut self) -> usize {
+    fn take_records(&mut self) -> Round {
         let Self { ring, counters, reorder, .. } = self;
-        let taken = ring.read(RECORDS_PER_ROUND, |record| {
+        let round = ring.read(RECORDS_PER_ROUND, |record| {
             counters.record_bytes += record.len() as u64;
-            match Event::mono_ns(record) {
+            let stamp_ns = Event::mono_ns(record);
+            match stamp_ns {
                 Some(stamp_ns) => reorder.push(stamp_ns, record),
                 None => counters.malformed += 1,
             }
+            stamp_ns.unwrap_or(0)
         });
-        counters.records += taken as u64;
-        taken
+        counters.records += round.records as u64;
+        round
     }
 
-    fn release(&mut self, now_ns: u64, on_event: &mut dyn FnMut(Event<'_>)) -> u64 {
+    fn release(&mut self, until_ns: u64, on_event: &mut dyn FnMut(Event<'_>)) -> u64 {
         let Self { reorder, counters, clock, .. } = self;
         let mut given = 0;
-        reorder.release(now_ns, |record| match Event::decode(record, clock.offset_ns) {
+        reorder.release(until_ns, |record| match Event::decode(record, clock.offset_ns) {
             Some(event) => {
                 given += 1;
                 on_event(event);

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use aya::maps::MapData;
 
+use super::reorder::Round;
 use super::sys;
 use crate::perf_event;
 
@@ -46,6 +47,8 @@ struct PerfRing {
     start: NonNull<u8>,
     page_bytes: usize,
     ring_bytes: usize,
+    /// Newest stamp of what was read.
+    newest_ns: u64,
 }
 
 // SAFETY: the mapping belongs to this value alone and is not tied to a thread.
@@ -73,17 +76,22 @@ impl PerfRings {
         self.rings.iter().map(|ring| ring.event.as_fd()).collect()
     }
 
-    /// Gives up to `records_max` records of each ring to `on_record`; returns how many there were.
-    pub fn read(&mut self, records_max: usize, mut on_record: impl FnMut(&[u8])) -> usize {
-        let mut read = 0;
-        for _ in 0..self.rings.len() {
-            let ring = &self.rings[self.next];
-            self.next = (self.next + 1) % self.rings.len();
+    /// Gives up to `records_max` records of each ring to `on_record`, which tells their stamps.
+    pub fn read(
+        &mut self,
+        records_max: usize,
+        mut round: Round,
+        mut on_record: impl FnMut(&[u8]) -> u64,
+    ) -> Round {
+        let rings = self.rings.len();
+        for _ in 0..rings {
+            let ring = &mut self.rings[self.next];
+            self.next = (self.next + 1) % rings;
             let (taken, lost) = ring.read(records_max, &mut self.wrapped, &mut on_record);
-            read += taken;
+            round.add(taken, taken < records_max, ring.newest_ns);
             self.lost += lost;
         }
-        read
+        round
     }
 }
 
@@ -101,19 +109,19 @@ impl PerfRing {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { event, start, page_bytes, ring_bytes })
+        Ok(Self { event, start, page_bytes, ring_bytes, newest_ns: 0 })
     }
 
     /// Returns records read, and records lost as the kernel says.
     fn read(
-        &self,
+        &mut self,
         records_max: usize,
         wrapped: &mut Vec<u8>,
-        on_record: &mut impl FnMut(&[u8]),
+        on_record: &mut impl FnMut(&[u8]) -> u64,
     ) -> (usize, u64) {
         let head = self.position(HEAD).load(Ordering::Acquire);
         let mut tail = self.position(TAIL).load(Ordering::Relaxed);
-        let (mut read, mut lost) = (0, 0);
+        let (mut read, mut lost, mut newest_ns) = (0, 0, self.newest_ns);
         while tail < head && read < records_max {
             let header = self.bytes(tail, HEADER_BYTES, wrapped);
             let (kind, size) = (u32_of(header, 0), usize::from(u16_of(header, 6)));
@@ -127,7 +135,7 @@ impl PerfRing {
                 RECORD_SAMPLE => {
                     let bytes = u32_of(record, HEADER_BYTES) as usize;
                     if let Some(record) = record.get(HEADER_BYTES + 4..HEADER_BYTES + 4 + bytes) {
-                        on_record(record);
+                        newest_ns = newest_ns.max(on_record(record));
                         read += 1;
                     }
                 }
@@ -143,6 +151,7 @@ impl PerfRing {
             tail += size as u64;
         }
         self.position(TAIL).store(tail, Ordering::Release);
+        self.newest_ns = newest_ns;
         (read, lost)
     }
 

@@ -11,6 +11,33 @@ use std::collections::BinaryHeap;
 const POOL_BUFFERS: usize = 256;
 const POOL_BUFFER_BYTES: usize = 4096;
 
+/// What one round of reading the rings brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// Records read.
+    pub records: usize,
+    /// All that was put into any ring before this has been read; at most the time at which the round
+    /// began. unit ns, the clock of the stamps
+    pub until_ns: u64,
+}
+
+impl Round {
+    /// A round that begins now, with nothing read.
+    #[must_use]
+    pub const fn begun(now_ns: u64) -> Self {
+        Self { records: 0, until_ns: now_ns }
+    }
+
+    /// Adds what one ring gave. `newest_ns`: the newest stamp that was ever read of it; what it still has
+    /// was put there later.
+    pub const fn add(&mut self, records: usize, is_at_end: bool, newest_ns: u64) {
+        self.records += records;
+        if !is_at_end && newest_ns < self.until_ns {
+            self.until_ns = newest_ns;
+        }
+    }
+}
+
 /// A heap of records that waits for those with an earlier stamp.
 #[derive(Debug)]
 pub struct Reorder {
@@ -57,11 +84,12 @@ impl Reorder {
         self.arrivals += 1;
     }
 
-    /// Gives out what has been held long enough at `now_ns` (the clock of the stamps), and what is
-    /// above the byte limit. Records with the same stamp leave in the order of arrival.
-    pub fn release(&mut self, now_ns: u64, mut out: impl FnMut(&[u8])) {
+    /// Gives out what has been held long enough at `until_ns`, up to which the rings were read
+    /// ([`Round::until_ns`]), and what is above the byte limit. Records with the same stamp leave in
+    /// the order of arrival.
+    pub fn release(&mut self, until_ns: u64, mut out: impl FnMut(&[u8])) {
         while let Some(Reverse(first)) = self.heap.peek() {
-            let due = first.stamp_ns.saturating_add(self.hold_ns) <= now_ns;
+            let due = first.stamp_ns.saturating_add(self.hold_ns) <= until_ns;
             if !due && self.held_bytes <= self.held_bytes_max {
                 return;
             }
@@ -125,9 +153,9 @@ impl Ord for Held {
 mod tests {
     use super::*;
 
-    fn release(reorder: &mut Reorder, now_ns: u64) -> Vec<Vec<u8>> {
+    fn release(reorder: &mut Reorder, until_ns: u64) -> Vec<Vec<u8>> {
         let mut out = Vec::new();
-        reorder.release(now_ns, |record| out.push(record.to_vec()));
+        reorder.release(until_ns, |record| out.push(record.to_vec()));
         out
     }
 
@@ -141,6 +169,18 @@ mod tests {
         assert_eq!(release(&mut reorder, 170), [b"answer received".to_vec()]);
         assert!(reorder.is_empty());
         assert_eq!(reorder.late(), 0);
+    }
+
+    #[test]
+    fn what_a_ring_still_has_is_waited_for() {
+        let mut round = Round::begun(1000);
+        round.add(3, true, 40);
+        assert_eq!(round, Round { records: 3, until_ns: 1000 });
+        round.add(4, false, 300);
+        round.add(4, false, 700);
+        assert_eq!(round, Round { records: 11, until_ns: 300 });
+        round.add(1, false, 2000);
+        assert_eq!(round.until_ns, 300);
     }
 
     #[test]

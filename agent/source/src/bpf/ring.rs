@@ -20,6 +20,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use aya::maps::MapData;
 
+use super::reorder::Round;
+
 const BUSY: u32 = 1 << 31;
 const DISCARDED: u32 = 1 << 30;
 const HEADER_BYTES: usize = 8;
@@ -35,6 +37,8 @@ pub struct Ring {
     ring_bytes: usize,
     position: usize,
     wrapped: Vec<u8>,
+    /// Newest stamp of what was read.
+    newest_ns: u64,
 }
 
 impl Ring {
@@ -45,13 +49,18 @@ impl Ring {
         let consumer = Mapping::new(fd, 0, page_bytes, libc::PROT_READ | libc::PROT_WRITE)?;
         let producer = Mapping::new(fd, page_bytes, page_bytes + ring_bytes, libc::PROT_READ)?;
         let position = consumer.position().load(Ordering::Relaxed);
-        let wrapped = Vec::new();
-        Ok(Self { consumer, producer, map, page_bytes, ring_bytes, position, wrapped })
+        let (wrapped, newest_ns) = (Vec::new(), 0);
+        Ok(Self { consumer, producer, map, page_bytes, ring_bytes, position, wrapped, newest_ns })
     }
 
-    /// Gives up to `records_max` records to `on_record`; returns how many there were. A record that
-    /// is still being written ends the round.
-    pub fn read(&mut self, records_max: usize, mut on_record: impl FnMut(&[u8])) -> usize {
+    /// Gives up to `records_max` records to `on_record`, which tells their stamps. A record that is
+    /// still being written ends the round.
+    pub fn read(
+        &mut self,
+        records_max: usize,
+        mut round: Round,
+        mut on_record: impl FnMut(&[u8]) -> u64,
+    ) -> Round {
         let mut read = 0;
         let mut given_back = self.position;
         let end = self.producer.position().load(Ordering::Acquire);
@@ -62,7 +71,8 @@ impl Ring {
             }
             let bytes = (header & !(BUSY | DISCARDED)) as usize;
             if header & DISCARDED == 0 {
-                on_record(self.record(bytes));
+                let stamp_ns = on_record(self.record(bytes));
+                self.newest_ns = self.newest_ns.max(stamp_ns);
                 read += 1;
             }
             self.position = self.position.wrapping_add((HEADER_BYTES + bytes).next_multiple_of(8));
@@ -72,7 +82,8 @@ impl Ring {
             }
         }
         self.consumer.position().store(self.position, Ordering::Release);
-        read
+        round.add(read, self.position == end, self.newest_ns);
+        round
     }
 
     /// Length word of the record at the reading position.
