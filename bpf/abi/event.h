@@ -60,6 +60,8 @@ enum df_hook {
 	DF_HOOK_SENDFILE64 = 26, /* from a file to a socket: no payload is seen */
 	DF_HOOK_SPLICE = 27,     /* between a socket and a pipe: no payload is seen */
 	DF_HOOK_IO_URING_ENTER = 28, /* makes no record: operations are counted */
+	DF_HOOK_FSYNC = 29,
+	DF_HOOK_FDATASYNC = 30,
 };
 
 enum df_direction {
@@ -159,8 +161,8 @@ struct df_file {
 	df_u64 trace_id;       /* of the request that the thread works on; 0: none */
 	df_u64 coroutine_id;   /* 0: not known */
 	df_u64 duration_ns;
-	df_u64 offset_bytes;   /* where in the file the call began */
-	df_u64 asked_bytes;    /* 0: a vector, which is not added up */
+	df_u64 offset_bytes;   /* where in the file the call began; fsync, fdatasync: 0 */
+	df_u64 asked_bytes;    /* 0: a vector, which is not added up, or a call that moves none */
 	df_s64 result;         /* bytes moved, or -errno */
 	df_u64 inode;          /* its number in the file system */
 	df_u32 device;         /* of the file system: major << 20 | minor */

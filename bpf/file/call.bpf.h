@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Reads and writes of files: those that take long are told. */
+/* Reads, writes and syncs of files: those that take long are told. */
 #pragma once
 
 #include "../lib/goroutine.bpf.h"
@@ -10,23 +10,27 @@
 /* The arguments of a call on a file. */
 struct file_args {
 	s32 fd;
-	u64 len;   /* bytes, 0: a vector */
+	u64 len;   /* bytes, 0: a vector, or none */
 	s64 place; /* in the file; -1: where the file is at */
 };
 
 #define PLAIN_FILE_HOOKS                                                                 \
 	(1U << DF_HOOK_READ | 1U << DF_HOOK_WRITE | 1U << DF_HOOK_READV | 1U << DF_HOOK_WRITEV)
+#define POSITIONED_HOOKS                                                                 \
+	(1U << DF_HOOK_PREAD64 | 1U << DF_HOOK_PWRITE64 | 1U << DF_HOOK_PREADV |         \
+	 1U << DF_HOOK_PWRITEV | 1U << DF_HOOK_PREADV2 | 1U << DF_HOOK_PWRITEV2)
+#define SYNC_HOOKS (1U << DF_HOOK_FSYNC | 1U << DF_HOOK_FDATASYNC)
 
 /* Whether a call is one of those that are made for files alone. */
-static __always_inline bool is_positioned(enum df_hook hook)
+static __always_inline bool is_of_files(enum df_hook hook)
 {
-	return hook >= DF_HOOK_PREAD64 && hook <= DF_HOOK_PWRITEV2;
+	return (POSITIONED_HOOKS | SYNC_HOOKS) >> hook & 1;
 }
 
 /* Whether a call can be one on a file. */
 static __always_inline bool works_on_files(enum df_hook hook)
 {
-	return PLAIN_FILE_HOOKS >> hook & 1 || is_positioned(hook);
+	return (PLAIN_FILE_HOOKS | POSITIONED_HOOKS | SYNC_HOOKS) >> hook & 1;
 }
 
 /* Where a look costs next to nothing. */

@@ -40,9 +40,11 @@ static __always_inline int on_syscall_enter(struct caller *caller, enum df_hook 
 {
 	struct data_args data = { args->a0, args->a1, args->a2, 0, 0, direction_of(hook) };
 
-	if (is_positioned(hook)) {
+	if (is_of_files(hook)) {
 		bool is_plain = hook == DF_HOOK_PREAD64 || hook == DF_HOOK_PWRITE64;
-		struct file_args file = { args->a0, is_plain ? args->a2 : 0, args->a3 };
+		bool is_sync = SYNC_HOOKS >> hook & 1;
+		struct file_args file = { args->a0, is_plain ? args->a2 : 0,
+					  is_sync ? 0 : args->a3 };
 
 		return on_file_enter(caller, hook, &file, NULL);
 	}
@@ -76,7 +78,7 @@ static __always_inline int on_syscall_exit(struct caller *caller, struct thread 
 	bool is_on_file = thread->call.hook & CALL_ON_FILE;
 
 	thread->call.hook = 0;
-	if (is_on_file || is_positioned(hook))
+	if (is_on_file || is_of_files(hook))
 		return on_file_exit(caller, thread, hook, ret);
 	if (hook == DF_HOOK_CONNECT)
 		return on_connect_exit(caller, thread, ret);

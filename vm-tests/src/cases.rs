@@ -267,7 +267,7 @@ fn threads() -> Triggered {
     Triggered { name: "thread", outcome, expected: http_rows() }
 }
 
-/// Each response is written to a file and read from it before it is sent.
+/// Each response is written to a file, stored and read from it before it is sent.
 fn from_file() -> Triggered {
     let (client, server, at) = ("file-cli", files::SERVER, "127.0.0.1:9012");
     let words = ["serve-from-file", "http", at, files::FOLDER];

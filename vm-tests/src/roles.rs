@@ -172,7 +172,7 @@ fn serve(conversation: &str, address: &str, calls: Calls) -> Result<()> {
     answer(&mut stream, &conversations::find(conversation)?)
 }
 
-/// Each response goes through a file: what is written and read there is part of the request.
+/// Each response goes through a file: what is written, stored and read there is part of the request.
 fn serve_from_file(conversation: &str, address: &str, folder: &Path) -> Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut stream = Stream::new(listen(address)?, Calls::File)?;
@@ -183,6 +183,7 @@ fn serve_from_file(conversation: &str, address: &str, folder: &Path) -> Result<(
         let path = folder.join(format!("answer-{number}.db"));
         let mut file = options.read(true).write(true).create(true).truncate(true).open(path)?;
         file.write_all(&exchange.response)?;
+        file.sync_data()?;
         let mut body = vec![0; exchange.response.len() - 4];
         file.read_exact_at(&mut body, 4)?;
         stream.send(&exchange.response)?;

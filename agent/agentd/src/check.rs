@@ -219,7 +219,7 @@ fn write_report(out: &mut String, report: &Report) -> std::fmt::Result {
         }
     }
     match report.files.works {
-        true => writeln!(out, "files: yes, reads and writes that take long")?,
+        true => writeln!(out, "files: yes, reads, writes and syncs that take long")?,
         false => writeln!(out, "files: no: {}", report.files.why_not)?,
     }
     write_tls(out, &report.tls)?;

@@ -25,7 +25,7 @@ pub enum Table {
     ApplicationMap1m = 14345,
     /// `deepflow_tenant.deepflow_collector`: Self-telemetry of agents: one row for each metric set and interval.
     DeepflowCollector = 26778,
-    /// `event.file_event`: One row for each read or write of a file that took long.
+    /// `event.file_event`: One row for each read, write or sync of a file that took long.
     FileEvent = 13516,
     /// `flow_log.l4_flow_log`: One row for each flow and minute at one observation point: flow log.
     L4FlowLog = 2793,

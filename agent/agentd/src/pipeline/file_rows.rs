@@ -38,7 +38,7 @@ pub fn row(host_ip: IpAddr, owner: Owner, event: &FileEvent<'_>) -> Row {
         start_time: start_us as i64,
         end_time: end_us as i64,
         signal_source: SignalSource::Ebpf.id(),
-        event_type: if is_write(hook) { "write" } else { "read" }.into(),
+        event_type: event_type(hook).into(),
         event_desc: format!("{} of process {} ({})", hook.name(), owner.name, owner.tgid).into(),
         process_id: owner.tgid,
         process_kname: owner.name,
@@ -64,8 +64,13 @@ pub fn row(host_ip: IpAddr, owner: Owner, event: &FileEvent<'_>) -> Row {
     }
 }
 
-fn is_write(hook: Hook) -> bool {
-    matches!(hook, Hook::Write | Hook::Writev | Hook::Pwrite64 | Hook::Pwritev | Hook::Pwritev2)
+/// What the call does with the file. DeepFlow has the first two; syncs it does not tell.
+const fn event_type(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Write | Hook::Writev | Hook::Pwrite64 | Hook::Pwritev | Hook::Pwritev2 => "write",
+        Hook::Fsync | Hook::Fdatasync => "sync",
+        _ => "read",
+    }
 }
 
 fn file_type(event: &FileEvent<'_>) -> FileType {

@@ -45,11 +45,13 @@ pub enum Hook {
     Sendfile64 = 26,
     Splice = 27,
     IoUringEnter = 28,
+    Fsync = 29,
+    Fdatasync = 30,
 }
 
 impl Hook {
     /// Every hook, in the order of the ids.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Read,
         Self::Write,
         Self::Readv,
@@ -78,6 +80,8 @@ impl Hook {
         Self::Sendfile64,
         Self::Splice,
         Self::IoUringEnter,
+        Self::Fsync,
+        Self::Fdatasync,
     ];
 
     /// Number of the hook in records.
@@ -109,6 +113,8 @@ impl Hook {
                 | Self::Pwritev
                 | Self::Preadv2
                 | Self::Pwritev2
+                | Self::Fsync
+                | Self::Fdatasync
         )
     }
 
@@ -144,6 +150,8 @@ impl Hook {
             Self::Sendfile64 => "sendfile64",
             Self::Splice => "splice",
             Self::IoUringEnter => "io_uring_enter",
+            Self::Fsync => "fsync",
+            Self::Fdatasync => "fdatasync",
         }
     }
 }

@@ -428,7 +428,7 @@ mod tests {
     fn the_table_has_each_call_that_is_on() {
         let config = BpfConfig { hooks_off: vec![Hook::Read], ..BpfConfig::default() };
         let table = hook_table(&config);
-        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 22);
+        assert_eq!(table.iter().filter(|&&hook| hook != 0).count(), 24);
         assert_eq!(table[usize::try_from(libc::SYS_write).expect("small")], Hook::Write.id());
         assert_eq!(table[usize::try_from(libc::SYS_read).expect("small")], 0);
         let files = FileCalls { mode: FileMode::Off, ..FileCalls::default() };

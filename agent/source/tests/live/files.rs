@@ -87,7 +87,9 @@ fn every_call_on_a_file_is_told_exactly() {
         let wanted = if number == libc::SYS_preadv2 { 0 } else { 100 };
         assert_eq!(vector_call(number, &file, &mut buffer, place), wanted);
     }
-    capture.until("eleven calls", |capture| of(capture, "orders.db").len() >= 11);
+    file.sync_data().expect("stored");
+    file.sync_all().expect("stored");
+    capture.until("thirteen calls", |capture| of(capture, "orders.db").len() >= 13);
 
     let told = of(&capture, "orders.db");
     let seen: Vec<_> =
@@ -104,6 +106,8 @@ fn every_call_on_a_file_is_told_exactly() {
         (Hook::Pwritev2, 3000, None, Ok(100)),
         (Hook::Preadv2, 5070, None, Ok(0)),
         (Hook::Writev, 5070, None, Ok(100)),
+        (Hook::Fdatasync, 0, None, Ok(0)),
+        (Hook::Fsync, 0, None, Ok(0)),
     ];
     assert_eq!(seen, plain);
     let facts = file.metadata().expect("of an open file");
@@ -128,6 +132,7 @@ fn virtual_files_pipes_and_short_calls_are_left_out() {
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
     writer.write_all(b"x").expect("written");
     reader.read_exact(&mut [0]).expect("read");
+    File::open(&folder.0).expect("a folder").sync_all().expect("stored");
     folder.open("last").write_all(b"x").expect("written");
     capture.until("the last write", |capture| !of(capture, "last").is_empty());
     let own = capture.filed.iter().filter(|one| one.tgid == std::process::id());

@@ -3,7 +3,7 @@
 use crate::column::{Column, ColumnDef, ColumnType, Json, Origin};
 use crate::row;
 
-/// One row for each read or write of a file that took long. The columns that the agent fills.
+/// One row for each read, write or sync of a file that took long. The columns that the agent fills.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// Second in which the call ended. unit s, clock: wall
@@ -14,7 +14,7 @@ pub struct Row {
     pub end_time: i64,
     /// SignalSource: 3 eBPF.
     pub signal_source: u8,
-    /// read or write.
+    /// read, write or sync (fsync, fdatasync).
     pub event_type: crate::Text,
     /// System call, process and thread in words.
     pub event_desc: crate::Text,
@@ -32,9 +32,9 @@ pub struct Row {
     pub ip6: [u8; 16],
     /// System call: read, pwritev2 ...
     pub syscall: crate::Text,
-    /// Bytes that the call moved. unit byte
+    /// Bytes that the call moved; 0 for a sync. unit byte
     pub bytes: u64,
-    /// Bytes that the call asked for; 0 = a vector, which is not added up. unit byte
+    /// Bytes that the call asked for; 0 = a vector, which is not added up, or a sync. unit byte
     pub requested_bytes: u64,
     /// Error number (errno) of the call; 0 = none.
     pub error_code: u16,
@@ -44,7 +44,7 @@ pub struct Row {
     pub file_name: crate::Text,
     /// FileType.
     pub file_type: u8,
-    /// Where in the file the call began. unit byte
+    /// Where in the file the call began; 0 for a sync. unit byte
     pub offset: u64,
     /// Thread of the call.
     pub syscall_thread: u32,

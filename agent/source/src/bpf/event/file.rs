@@ -6,7 +6,7 @@
 use super::{Caller, Fields};
 use crate::bpf::abi;
 
-/// A read or write of a regular file that took long.
+/// A read, write or sync of a regular file that took long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileEvent<'a> {
     /// Who, where, when: the exit of the call.
@@ -17,9 +17,9 @@ pub struct FileEvent<'a> {
     pub coroutine_id: u64,
     /// From the entry of the call to its exit.
     pub duration_ns: u64,
-    /// Where in the file the call began.
+    /// Where in the file the call began; 0 of a sync.
     pub offset_bytes: u64,
-    /// Bytes that it asked for; `None`: of a vector, which is not added up.
+    /// Bytes that it asked for; `None`: of a vector, which is not added up, or of a sync.
     pub asked_bytes: Option<u64>,
     /// Bytes that it moved, or the number of its error.
     pub moved: Result<u64, i32>,

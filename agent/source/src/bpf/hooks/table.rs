@@ -157,6 +157,20 @@ pub const PROGRAMS: &[(Hook, &[Program])] = &[
             ("enter_splice", "syscalls", "sys_enter_splice"),
         ],
     ),
+    (
+        Hook::Fsync,
+        &[
+            ("exit_fsync", "syscalls", "sys_exit_fsync"),
+            ("enter_fsync", "syscalls", "sys_enter_fsync"),
+        ],
+    ),
+    (
+        Hook::Fdatasync,
+        &[
+            ("exit_fdatasync", "syscalls", "sys_exit_fdatasync"),
+            ("enter_fdatasync", "syscalls", "sys_enter_fdatasync"),
+        ],
+    ),
     (Hook::IoUringEnter, &[("exit_io_uring_enter", "syscalls", "sys_exit_io_uring_enter")]),
 ];
 
@@ -175,7 +189,7 @@ pub fn is_there(hook: Hook) -> bool {
 pub type Program = (&'static str, &'static str, &'static str);
 
 /// Numbers of the system calls in the order of hooks, for the table that raw tracepoints use.
-pub fn syscall_numbers() -> [(Hook, libc::c_long); 23] {
+pub fn syscall_numbers() -> [(Hook, libc::c_long); 25] {
     [
         (Hook::Read, libc::SYS_read),
         (Hook::Write, libc::SYS_write),
@@ -200,5 +214,7 @@ pub fn syscall_numbers() -> [(Hook, libc::c_long); 23] {
         (Hook::Sendfile64, libc::SYS_sendfile),
         (Hook::Splice, libc::SYS_splice),
         (Hook::IoUringEnter, libc::SYS_io_uring_enter),
+        (Hook::Fsync, libc::SYS_fsync),
+        (Hook::Fdatasync, libc::SYS_fdatasync),
     ]
 }
