@@ -20,18 +20,20 @@ QEMU (TCG, 2 CPUs) with the static agent of its architecture, which runs `check`
 cases: HTTP by `send`/`recv`, `read`/`write` and `readv`/`writev`, IPv6, pipelined, 100 kB, 200 requests,
 Redis, MySQL, DNS, a server's thread, an inherited connection, both ends in namespaces of their own, a
 connection older than the agent, HTTP inside of TLS between two programs `openssl` of Debian 12 and between
-two of Go (`tls-go`; not run where the machine has no Go: rows of fewer cases are of before it); in the
+two of Go (`tls-go`; not run where the machine has no Go), files that are written, stored and read; in the
 tier v310 also that two more agents see the same, by other hooks if the kernel takes one program a
 tracepoint, and that a killed agent leaves nothing that the next one does not delete. A case passes only if
 both ends have exactly the rows that are expected, with addresses, ports and process names. The agent
-also replays a capture (since 2026-11-26: rows from before count a case less). At the end `check` is run
+also replays a capture. At the end `check` is run
 without tracefs and debugfs, under `setarch --uname-2.6`, and, where the kernel has it, under
 lockdown=confidentiality: it must say what is missing and what to do.
 Not run means not run: no image of that kernel was at hand. Rows at the end are images given by
 `--image`, built by hand from the public sources of that kernel, not the distribution's own binaries.
+Seconds are from power-on to power-off, on a machine that did other things, too; a row without them is of
+an earlier run, with the cases of then.
 
-| kernel | system | tier | hooks by | offsets by | cases | result |
-|---|---|---|---|---|---|---|
+| kernel | system | tier | hooks by | offsets by | cases | seconds | result |
+|---|---|---|---|---|---|---|---|
 ";
 
 /// Writes the table.
@@ -49,7 +51,7 @@ pub fn write(root: &Path, outcomes: &[Outcome]) -> Result<()> {
     let mut text = HEAD.to_owned();
     for kernel in &kernels {
         let not_run = format!(
-            "| {} | {} | {} expected | | | | not run |",
+            "| {} | {} | {} expected | | | | | not run |",
             kernel.id, kernel.system, kernel.tier
         );
         writeln!(text, "{}", lines.remove(&kernel.id).unwrap_or(not_run))?;
@@ -95,12 +97,13 @@ fn line(id: &str, system: &str, ran: &Ran) -> String {
         result = format!("{result}; not run: {}", not_run.join(", "));
     }
     format!(
-        "| {id} | {system}, {} | {} | {} | {} | {passed} of {} | {result} |",
+        "| {id} | {system}, {} | {} | {} | {} | {passed} of {} | {} | {result} |",
         ran.release,
         ran.check["tier"].as_str().unwrap_or("none"),
         by.join(", "),
         text(&ran.check["offsets"]),
         ran.cases.len(),
+        ran.seconds,
     )
 }
 
