@@ -16,7 +16,11 @@ pub fn page(targets: &[Target], measured: &[Measurement], machine: &str) -> Stri
         let found: Vec<&Measurement> =
             measured.iter().filter(|measurement| measurement.id == target.id).collect();
         for measurement in &found {
-            let held = if target.holds(measurement.value) { "yes" } else { "**no**" };
+            let held = match (target.limit().is_empty(), target.holds(measurement.value)) {
+                (true, _) => "–",
+                (false, true) => "yes",
+                (false, false) => "**no**",
+            };
             line(&mut text, target, &format!("{:.1}", measurement.value), held, &measurement.how);
         }
         if found.is_empty() {
@@ -35,7 +39,7 @@ pub fn page(targets: &[Target], measured: &[Measurement], machine: &str) -> Stri
 
 fn line(text: &mut String, target: &Target, value: &str, held: &str, how: &str) {
     let (what, unit, limit) = (&target.what, &target.unit, target.limit());
-    push(text, format_args!("| {what} | {value} {unit} | {limit} {unit} | {held} | {how} |\n"));
+    push(text, format_args!("| {what} | {value} {unit} | {limit} | {held} | {how} |\n"));
 }
 
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
@@ -59,13 +63,15 @@ mod tests {
 
     #[test]
     fn held_open_and_missing_targets_are_told_apart() {
-        let targets = [target("a"), target("b"), target("c")];
-        let measured =
-            [Measurement::new("a", 9.0, "`run a`"), Measurement::new("b", 11.0, "`run b`")];
+        let told = Target { at_most: None, ..target("d") };
+        let targets = [target("a"), target("b"), target("c"), told];
+        let measured = [("a", 9.0), ("b", 11.0), ("d", 12.0)]
+            .map(|(id, value)| Measurement::new(id, value, format!("`run {id}`")));
         let text = page(&targets, &measured, "a machine\n");
         assert!(text.contains("| cost of a | 9.0 ns | ≤ 10 ns | yes | `run a` |"));
         assert!(text.contains("| cost of b | 11.0 ns | ≤ 10 ns | **no** | `run b` |"));
         assert!(text.contains("| cost of c | – ns | ≤ 10 ns | not measured |"));
+        assert!(text.contains("| cost of d | 12.0 ns |  | – | `run d` |"));
         assert!(text.contains("- cost of b: a slow thing."));
         assert!(!text.contains("- cost of a:"));
     }
