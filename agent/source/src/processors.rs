@@ -1,4 +1,4 @@
-//! Time of processors: what this process took, and what nobody wanted.
+//! Time of processors: what this process took, what nobody wanted, and how long tasks waited for one.
 //!
 //! In: the kernel's own counts. Out: totals since boot or start. Never: an average.
 
@@ -16,12 +16,27 @@ pub struct Processors {
     pub count: u32,
     /// Time in which they had nothing to run. unit ns, of all together; resolution 10 ms
     pub idle_ns: u64,
+    /// Time in which a task was ready to run on a processor and another one ran there: the mean of the
+    /// processors, each weighed by the time in which it was wanted. None before 4.20, and where pressure
+    /// is not accounted for (CONFIG_PSI, psi=0). unit ns
+    pub waited_ns: Option<u64>,
 }
 
-/// Reads `/proc/stat`, or that of the host where it is mounted elsewhere.
+/// Reads `/proc/stat` and `/proc/pressure/cpu`, or those of the host where they are mounted elsewhere.
 pub fn read(proc_dir: &Path) -> io::Result<Processors> {
     let text = std::fs::read_to_string(proc_dir.join("stat"))?;
-    parse(&text).ok_or_else(|| io::Error::other("/proc/stat has no line of all processors"))
+    let processors =
+        parse(&text).ok_or_else(|| io::Error::other("/proc/stat has no line of all processors"))?;
+    let pressure = std::fs::read_to_string(proc_dir.join("pressure/cpu"));
+    let waited_ns = pressure.ok().and_then(|text| waited_ns(&text));
+    Ok(Processors { waited_ns, ..processors })
+}
+
+/// Documentation/accounting/psi.rst: `some avg10=0.00 avg60=0.00 avg300=0.00 total=MICROSECONDS`.
+fn waited_ns(pressure: &str) -> Option<u64> {
+    let some = pressure.lines().find_map(|line| line.strip_prefix("some "))?;
+    let total = some.split_ascii_whitespace().find_map(|field| field.strip_prefix("total="))?;
+    Some(total.parse::<u64>().ok()?.saturating_mul(1000))
 }
 
 fn parse(text: &str) -> Option<Processors> {
@@ -33,7 +48,7 @@ fn parse(text: &str) -> Option<Processors> {
         line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
     };
     let count = u32::try_from(text.lines().filter(is_one).count()).ok()?;
-    Some(Processors { count, idle_ns: idle.saturating_mul(NS_A_TICK) })
+    Some(Processors { count, idle_ns: idle.saturating_mul(NS_A_TICK), waited_ns: None })
 }
 
 /// Time that all threads of this process have run, in user space and in the kernel.
@@ -56,10 +71,20 @@ mod tests {
     #[test]
     fn idle_time_is_that_of_all_processors() {
         let text = "cpu  100 5 50 2000 300 0 7 9 0 0\ncpu0 50 0 0 1 0\ncpu1 50 0 0 1 0\nintr 5\n";
-        assert_eq!(parse(text), Some(Processors { count: 2, idle_ns: 23_000_000_000 }));
+        let wanted = Processors { count: 2, idle_ns: 23_000_000_000, waited_ns: None };
+        assert_eq!(parse(text), Some(wanted));
         assert_eq!(parse("intr 5\n"), None);
         let here = read(Path::new("/proc")).expect("this host");
         assert!(here.count >= 1);
+    }
+
+    #[test]
+    fn waiting_is_told_where_the_kernel_tells_it() {
+        let text = "some avg10=0.22 avg60=0.17 avg300=1.11 total=62\nfull avg10=0.00 total=7\n";
+        assert_eq!(waited_ns(text), Some(62_000));
+        for text in ["", "full avg10=0.00 total=7\n", "some total=\n", "some avg10=1\n"] {
+            assert_eq!(waited_ns(text), None, "{text:?}");
+        }
     }
 
     #[test]

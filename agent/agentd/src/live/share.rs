@@ -1,6 +1,6 @@
 //! The thread that keeps the agent to its share of the processors, and what the others do by its word.
 //!
-//! In: the counts of /proc/stat and of this process. Out: a portion, read by the threads that watch:
+//! In: the counts of /proc/stat, /proc/pressure/cpu and of this process. Out: a portion, read by the threads that watch:
 //! packets of that portion of flows, system calls for that part of the time. Never: a loss untold.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -111,6 +111,10 @@ impl Counts {
             count: self.processors.count.max(1),
             own_ns: ns(self.own.saturating_sub(before.own)),
             idle_ns: self.processors.idle_ns.saturating_sub(before.processors.idle_ns),
+            waited_ns: match (self.processors.waited_ns, before.processors.waited_ns) {
+                (Some(now), Some(before)) => now.saturating_sub(before),
+                _ => 0,
+            },
         }
     }
 }
