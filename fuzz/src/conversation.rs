@@ -237,7 +237,7 @@ impl<'a> Talk<'a> {
 
     fn collect(&mut self) {
         self.reversed ^= std::mem::take(&mut self.output.reversed);
-        self.outcome.records.append(&mut self.output.records);
+        self.outcome.records.extend(self.output.records.drain(..).map(|record| *record));
         self.outcome.stats.append(&mut self.output.stats);
         let limits = &self.shared.config().limits;
         let bound = limits.buffered_bytes.min(2 * limits.stream_bytes) + SLACK_BYTES;

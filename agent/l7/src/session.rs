@@ -118,7 +118,7 @@ impl Pairing<'_> {
         }
         if !self.make_room() {
             record.response_status = ResponseStatus::Unknown;
-            self.output.records.push(*record);
+            self.output.records.push(record);
             return;
         }
         let waiting = Waiting { record, tag, quiet: false };

@@ -113,7 +113,7 @@ impl Stage {
             self.wait(ready_ns, seen, Found::Stat(stat));
         }
         for record in output.records.drain(..) {
-            self.wait(ready_ns, seen, Found::Record(Box::new(record)));
+            self.wait(ready_ns, seen, Found::Record(record));
         }
     }
 
@@ -275,7 +275,7 @@ mod tests {
     fn stage(table: &Arc<SocketTable>) -> (Stage, Rc<RefCell<Vec<Batch>>>) {
         let (mut stage, batches) = empty_stage(table, SETTLE_NS);
         let mut output = Output::default();
-        output.records.push(Record::new(L7Protocol::Http));
+        output.records.push(Box::new(Record::new(L7Protocol::Http)));
         stage.take(0, &seen(), &mut output);
         (stage, batches)
     }
@@ -315,7 +315,7 @@ mod tests {
         for (tgid, name) in [(8, "inetd"), (9, "in.ftpd")] {
             table.insert(0, served, owner(tgid, name));
             let mut output = Output::default();
-            output.records.push(Record::new(L7Protocol::Http));
+            output.records.push(Box::new(Record::new(L7Protocol::Http)));
             stage.take(1, &seen, &mut output);
             stage.flush(1, 0);
             let mut text = String::new();

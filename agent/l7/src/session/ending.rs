@@ -101,7 +101,7 @@ impl Pairing<'_> {
         record.kind = RecordType::Session;
         record.duration_ns = Some(duration_ns);
         fill_response(&mut record, response, end_ns);
-        self.output.records.push(*record);
+        self.output.records.push(record);
     }
 
     /// A response that is known to have no request.
@@ -120,7 +120,7 @@ impl Pairing<'_> {
         record.req_tcp_seq = 0;
         record.request_origin = Default::default();
         fill_response(&mut record, response, time_ns);
-        self.output.records.push(*record);
+        self.output.records.push(record);
     }
 
     /// A request whose response does not come or can no longer be told.
@@ -139,14 +139,14 @@ impl Pairing<'_> {
         let error = error_side(record.response_status);
         self.stat(record.start_ns, &record, StatKind::Response { rrt_us: None, error });
         record.kind = RecordType::Session;
-        self.output.records.push(*record);
+        self.output.records.push(record);
     }
 
     /// A request whose response can no longer be told: not a timeout.
     pub(super) fn give_up(&mut self, mut record: Box<Record>, status: ResponseStatus) {
         record.kind = RecordType::Request;
         record.response_status = status;
-        self.output.records.push(*record);
+        self.output.records.push(record);
     }
 
     pub(super) fn time_out(&mut self, record: Box<Record>, now_ns: u64) {

@@ -69,13 +69,13 @@ pub fn run(segments: &[Captured], config: Config) -> Outcome {
             flow.client =
                 if flow.client == captured.source { captured.target } else { captured.source };
         }
-        records.append(&mut out.records);
+        records.extend(out.records.drain(..).map(|record| *record));
         stats.append(&mut out.stats);
         out.clear();
     }
     for flow in flows.values_mut() {
         flow.conversation.on_close(&mut shared, last_ns, &mut out);
-        records.append(&mut out.records);
+        records.extend(out.records.drain(..).map(|record| *record));
         stats.append(&mut out.stats);
     }
     let left = (shared.buffered_bytes(), shared.sessions());

@@ -81,7 +81,7 @@ fn run(module: &Module, said: &[(Direction, Vec<u8>)], size: usize) -> Vec<Recor
     conversation.on_close(&mut shared, time_ns, &mut out);
     assert_eq!(shared.take_drops().count(), 0);
     assert_eq!((shared.buffered_bytes(), shared.sessions()), (0, 0));
-    out.records
+    out.records.into_iter().map(|record| *record).collect()
 }
 
 #[test]
