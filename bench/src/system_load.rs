@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use e2e::clients;
 use e2e::http;
+use e2e::process::cpu_seconds;
 use e2e::query::Query;
 use e2e::servers::nginx::Nginx;
 use e2e::system::{Place, Server};
@@ -46,13 +47,13 @@ pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
     let nginx = Nginx::start(folder.path())?;
     found.push(freshness(&place.query(), &nginx)?);
     let before = Telemetry::read(&place.http_address())?;
-    let cpu_before_ms = cpu_ms(agent)?;
+    let cpu_before_s = cpu_seconds(agent)?;
     clients::http::wrk(&nginx.address(), folder.path(), REQUESTS)?;
     wait_until_stored(&place.query(), &nginx)?;
-    let cpu_ms = cpu_ms(agent)? - cpu_before_ms;
+    let cpu_s = cpu_seconds(agent)? - cpu_before_s;
     let requests = f64::from(REQUESTS * 4);
     let how = format!("utime + stime of the agent, {LOAD}");
-    found.push(Measurement::new("agent_cpu_us", cpu_ms * 1e3 / requests, how));
+    found.push(Measurement::new("agent_cpu_us", cpu_s * 1e6 / requests, how));
     let how = format!("VmHWM after {LOAD}");
     found.push(Measurement::new("agent_peak_mib", memory_mib(agent, "VmHWM")?, how));
     std::thread::sleep(REPORTED);
@@ -140,13 +141,4 @@ fn memory_mib(process: u32, field: &str) -> Result<f64> {
     let line = status.lines().find(|line| line.starts_with(field)).context(field.to_owned())?;
     let kib: f64 = line.split_whitespace().nth(1).context("no number")?.parse()?;
     Ok(kib / 1024.0)
-}
-
-fn cpu_ms(process: u32) -> Result<f64> {
-    const MS_A_TICK: f64 = 10.0;
-    let path = Path::new("/proc").join(process.to_string()).join("stat");
-    let stat = std::fs::read_to_string(path)?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) * MS_A_TICK)
 }

@@ -44,6 +44,10 @@ pub trait Output: Send + Sync {
     fn submit(&self, batch: Batch);
     /// Takes processes that came or went.
     fn processes(&self, events: Vec<ProcessEvent>);
+    /// Whether metrics are wanted; without, none are made.
+    fn wants_metrics(&self) -> bool {
+        true
+    }
 }
 
 /// What all threads share.
@@ -71,7 +75,9 @@ impl Shared {
     fn stage(&self) -> Stage {
         let owners = Owners::new(Arc::clone(&self.owners), Arc::clone(&self.surroundings));
         let output = Arc::clone(&self.output);
-        Stage::new(owners, SETTLE_NS, Box::new(move |batch| output.submit(batch)))
+        let metered = output.wants_metrics();
+        let stage = Stage::new(owners, SETTLE_NS, Box::new(move |batch| output.submit(batch)));
+        if metered { stage } else { stage.without_metrics() }
     }
 
     fn stopping(&self) -> bool {

@@ -68,7 +68,11 @@ pub fn standalone(arguments: &StandaloneArguments) -> Result<()> {
     let folder = arguments.folder.as_ref().unwrap_or(folder);
     let files = Files::open(folder, *limit_bytes, arguments.metrics)?;
     tracing::info!(folder = %folder.display(), "agent started, writing files");
-    let output = Arc::new(ToFiles { files: Mutex::new(files), stop: Arc::clone(&stop) });
+    let output = Arc::new(ToFiles {
+        files: Mutex::new(files),
+        stop: Arc::clone(&stop),
+        metrics: arguments.metrics,
+    });
     let board = Arc::new(StatusBoard::default());
     let live = Live::start(
         Arc::clone(&config),
@@ -194,6 +198,7 @@ impl Output for ToServer {
 struct ToFiles {
     files: Mutex<Files>,
     stop: Arc<AtomicBool>,
+    metrics: bool,
 }
 
 impl Output for ToFiles {
@@ -206,4 +211,8 @@ impl Output for ToFiles {
     }
 
     fn processes(&self, _: Vec<ProcessEvent>) {}
+
+    fn wants_metrics(&self) -> bool {
+        self.metrics
+    }
 }

@@ -177,8 +177,8 @@ pub struct Stat {
 /// Where a conversation puts what it found. The caller empties it and uses it again.
 #[derive(Debug, Default)]
 pub struct Output {
-    /// Records, in the order in which they were completed. They wait in boxes, where their requests did.
-    #[expect(clippy::vec_box, reason = "a record of 800 bytes is written once and never moved")]
+    /// Records, in the order in which they were completed: in the boxes in which their requests waited, so
+    /// that 800 bytes are written once and not moved.
     pub records: Vec<Box<Record>>,
     /// Stats, in the order in which they happened.
     pub stats: Vec<Stat>,

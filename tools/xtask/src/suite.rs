@@ -165,15 +165,13 @@ fn interface(root: &Path) -> Result<Outcome> {
     npm_script(root, "test")
 }
 
-/// The tests that load BPF programs and capture packets; each says SKIPPED where it cannot.
+/// The tests that load BPF programs and capture packets; each says SKIPPED where it cannot. Of the whole
+/// workspace, so that crates have the features with which the unit tests were built.
 fn kernel_side(root: &Path) -> Result<Outcome> {
     let words = [
         "test",
         "--locked",
-        "-p",
-        "source",
-        "-p",
-        "agentd",
+        "--workspace",
         "--test",
         "live_capture",
         "--test",

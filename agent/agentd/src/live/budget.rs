@@ -179,9 +179,14 @@ mod tests {
             let mut budget = Budget::new(LIMITS);
             let idle_ns = whole_ns / 100 * idle_percent;
             let waited_ns = SECOND_NS / 100 * waited_percent;
-            let usage = |own_ns| Usage { period_ns: SECOND_NS, count: 2, own_ns, idle_ns, waited_ns };
+            let usage =
+                |own_ns| Usage { period_ns: SECOND_NS, count: 2, own_ns, idle_ns, waited_ns };
             let portion = (0..60).map(|_| budget.step(usage(SECOND_NS / 2))).last();
-            assert_eq!(portion < Some(ALL), is_kept, "{idle_percent} idle, {waited_percent} waited");
+            assert_eq!(
+                portion < Some(ALL),
+                is_kept,
+                "{idle_percent} idle, {waited_percent} waited"
+            );
         }
     }
 

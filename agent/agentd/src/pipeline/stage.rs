@@ -77,7 +77,7 @@ impl Stage {
         }
     }
 
-    /// The same without metrics, for a replay of which only logs are shown.
+    /// The same without metrics, where only logs are wanted.
     pub fn without_metrics(self) -> Self {
         Self { metered: false, ..self }
     }
@@ -98,6 +98,9 @@ impl Stage {
 
     /// The same, of a flow with an end on this host, whose owner is given time to be told.
     pub fn meter_seen(&mut self, now_ns: u64, seen: &Rc<Seen>, tick: &FlowTick) {
+        if !self.metered {
+            return;
+        }
         let edge = seen.edge(&self.owners, now_ns);
         if !seen.awaits_owner() || self.settle_ns == 0 || self.waiting.len() >= WAITING_MAX {
             return self.meter(&edge, tick);

@@ -197,7 +197,9 @@ impl Chunks {
 
     fn record(&self, place: &Place) -> &[u8] {
         let chunk = self.chunks.get((place.chunk - self.first) as usize);
-        chunk.and_then(|chunk| chunk.bytes.get(place.at..place.at + place.bytes)).unwrap_or_default()
+        chunk
+            .and_then(|chunk| chunk.bytes.get(place.at..place.at + place.bytes))
+            .unwrap_or_default()
     }
 
     /// A record has left.
