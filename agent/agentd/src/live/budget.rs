@@ -5,7 +5,8 @@
 //!
 //! While processors are idle the agent takes what it needs, up to `global.limits.max_millicpus`. When
 //! hardly any is idle, or some are but tasks wait for each other all the time, what it takes is missing
-//! elsewhere: then its share is `agent.contended_percent`, beyond a credit that covers bursts. With the credit spent, the portion falls as far as the share asks
+//! elsewhere: then its share is `agent.contended_percent`, beyond a credit that covers bursts. What its hooks
+//! take of the programs that they watch is part of that share. With the credit spent, the portion falls as far as the share asks
 //! for, and rises again step by step when there is room.
 
 use crate::config::ShareConfig;
@@ -38,6 +39,8 @@ pub struct Usage {
     pub count: u32,
     /// By the agent.
     pub own_ns: u64,
+    /// By its hooks, of the programs that they watch: an estimate.
+    pub caused_ns: u64,
     /// By nobody.
     pub idle_ns: u64,
     /// While a task waited for the processor of another: the mean of all processors. 0 where no one knows.
@@ -72,8 +75,10 @@ impl Budget {
         let edge = |millis| if waited_for { WAITED_FOR_IDLE_MILLIS } else { millis };
         let contended = self.idle_millis < edge(CONTENDED_MILLIS);
         let roomy = self.idle_millis >= edge(ROOMY_MILLIS);
-        let allowed_ns = self.allowed_ns(&usage, whole_ns, contended).max(1);
-        let own_ns = usage.own_ns.max(1);
+        let is_share = contended && self.limits.contended_percent > 0;
+        let allowed_ns = self.allowed_ns(&usage, whole_ns, is_share).max(1);
+        let caused_ns = if is_share { usage.caused_ns } else { 0 };
+        let own_ns = usage.own_ns.saturating_add(caused_ns).max(1);
         if own_ns > allowed_ns {
             self.credit_ns = self.credit_ns.saturating_sub(own_ns - allowed_ns);
             if self.credit_ns == 0 {
@@ -97,13 +102,12 @@ impl Budget {
         self.portion
     }
 
-    fn allowed_ns(&self, usage: &Usage, whole_ns: u64, contended: bool) -> u64 {
+    fn allowed_ns(&self, usage: &Usage, whole_ns: u64, is_share: bool) -> u64 {
         let max_ns = usage.period_ns.saturating_mul(self.limits.max_millicpus) / 1000;
-        let percent = self.limits.contended_percent;
-        if !contended || percent == 0 {
+        if !is_share {
             return max_ns;
         }
-        max_ns.min(whole_ns.saturating_mul(percent) / 100)
+        max_ns.min(whole_ns.saturating_mul(self.limits.contended_percent) / 100)
     }
 }
 
@@ -124,6 +128,9 @@ mod tests {
     use super::*;
 
     const SECOND_NS: u64 = 1_000_000_000;
+    /// A second of two processors in which the agent did nothing.
+    const SECOND: Usage =
+        Usage { period_ns: SECOND_NS, count: 2, own_ns: 0, caused_ns: 0, idle_ns: 0, waited_ns: 0 };
     const LIMITS: ShareConfig = ShareConfig { max_millicpus: 1000, contended_percent: 1 };
 
     /// Two processors, of which others want so much; the agent needs `demand_ns` a second for all, and
@@ -135,8 +142,7 @@ mod tests {
             let wanted_ns = 5_000_000 + scale(portion, demand_ns, u64::from(ALL)) as u64;
             let own_ns = wanted_ns.min(SECOND_NS);
             let idle_ns = (2 * SECOND_NS).saturating_sub(own_ns + others_ns);
-            let usage = Usage { period_ns: SECOND_NS, count: 2, own_ns, idle_ns, waited_ns: 0 };
-            portion = budget.step(usage);
+            portion = budget.step(Usage { own_ns, idle_ns, ..SECOND });
             out.push((own_ns, portion));
         }
         out
@@ -179,14 +185,23 @@ mod tests {
             let mut budget = Budget::new(LIMITS);
             let idle_ns = whole_ns / 100 * idle_percent;
             let waited_ns = SECOND_NS / 100 * waited_percent;
-            let usage =
-                |own_ns| Usage { period_ns: SECOND_NS, count: 2, own_ns, idle_ns, waited_ns };
-            let portion = (0..60).map(|_| budget.step(usage(SECOND_NS / 2))).last();
+            let usage = Usage { own_ns: SECOND_NS / 2, idle_ns, waited_ns, ..SECOND };
+            let portion = (0..60).map(|_| budget.step(usage)).last();
             assert_eq!(
                 portion < Some(ALL),
                 is_kept,
                 "{idle_percent} idle, {waited_percent} waited"
             );
+        }
+    }
+
+    #[test]
+    fn what_hooks_take_is_of_the_share_while_others_want_the_processors() {
+        for (idle_ns, is_kept) in [(0, true), (SECOND_NS, false)] {
+            let mut budget = Budget::new(LIMITS);
+            let usage = Usage { own_ns: 5_000_000, caused_ns: SECOND_NS, idle_ns, ..SECOND };
+            let portion = (0..60).map(|_| budget.step(usage)).last();
+            assert_eq!(portion < Some(ALL), is_kept, "{idle_ns} ns idle");
         }
     }
 

@@ -144,9 +144,12 @@ impl Shard {
         shared.board.update_shard(NAME, self.number, |status| status.works = true);
         let mut last_tick = Instant::now();
         while !shared.stopping() {
-            if let Err(error) = self.poll() {
-                self.fail(shared, &error);
-                break;
+            match self.poll() {
+                Ok(frames) => shared.portion.copied_packets(frames as u64),
+                Err(error) => {
+                    self.fail(shared, &error);
+                    break;
+                }
             }
             if last_tick.elapsed() >= TICK {
                 last_tick = Instant::now();
@@ -164,9 +167,10 @@ impl Shard {
         self.tell(shared);
     }
 
-    fn poll(&mut self) -> Result<(), PacketError> {
+    /// How many frames came.
+    fn poll(&mut self) -> Result<usize, PacketError> {
         let Self { capture, pipeline, limit, bytes_total, .. } = self;
-        capture.poll(POLL, |frame| take(pipeline, limit, bytes_total, &frame)).map(drop)
+        capture.poll(POLL, |frame| take(pipeline, limit, bytes_total, &frame))
     }
 
     /// Captures as large a portion of the flows as is wanted now. It changes in large steps, since flows

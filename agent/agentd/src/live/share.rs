@@ -17,6 +17,12 @@ use crate::config::ShareConfig;
 const NAME: &str = "share";
 const PERIOD: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(100);
+/// What two hooks and the copy into the ring take of the program that makes a call with payload: the order
+/// of what is measured on this and that machine (docs/perf.md). unit ns
+const CALL_NS: u64 = 800;
+/// What a packet's copy into the ring of AF_PACKET takes of the program that sends it, or of its
+/// receiver: an estimate. unit ns
+const PACKET_NS: u64 = 700;
 
 /// What portion of the traffic is watched.
 #[derive(Debug)]
@@ -25,12 +31,18 @@ pub struct Portion {
     parts: AtomicU32,
     /// Packets that filters let through while that is not all.
     let_through: AtomicU64,
+    /// Processor time that hooks have taken of watched programs, as estimated. unit ns
+    caused_ns: AtomicU64,
 }
 
 impl Default for Portion {
     /// All.
     fn default() -> Self {
-        Self { parts: AtomicU32::new(ALL), let_through: AtomicU64::new(0) }
+        Self {
+            parts: AtomicU32::new(ALL),
+            let_through: AtomicU64::new(0),
+            caused_ns: AtomicU64::new(0),
+        }
     }
 }
 
@@ -38,6 +50,16 @@ impl Portion {
     /// Now, of [`ALL`].
     pub fn get(&self) -> u32 {
         self.parts.load(Ordering::Relaxed)
+    }
+
+    /// Notes calls of watched programs that were told.
+    pub fn told_calls(&self, calls: u64) {
+        self.caused_ns.fetch_add(calls.saturating_mul(CALL_NS), Ordering::Relaxed);
+    }
+
+    /// Notes packets of which the kernel has made a copy.
+    pub fn copied_packets(&self, packets: u64) {
+        self.caused_ns.fetch_add(packets.saturating_mul(PACKET_NS), Ordering::Relaxed);
     }
 
     /// Adds packets that a shard's filter let through; how many that makes with those of all shards.
@@ -94,6 +116,7 @@ fn tell(shared: &Shared, limits: ShareConfig, before: u32, portion: u32) {
 struct Counts {
     at: Instant,
     own: Duration,
+    caused_ns: u64,
     processors: processors::Processors,
 }
 
@@ -101,7 +124,8 @@ impl Counts {
     fn read(shared: &Shared) -> Self {
         // Without it nothing seems idle, and the smaller share is kept.
         let processors = processors::read(&shared.config.proc_dir).unwrap_or_default();
-        Self { at: Instant::now(), own: processors::own_time(), processors }
+        let caused_ns = shared.portion.caused_ns.load(Ordering::Relaxed);
+        Self { at: Instant::now(), own: processors::own_time(), caused_ns, processors }
     }
 
     fn since(&self, before: &Self) -> Usage {
@@ -110,6 +134,7 @@ impl Counts {
             period_ns: ns(self.at - before.at),
             count: self.processors.count.max(1),
             own_ns: ns(self.own.saturating_sub(before.own)),
+            caused_ns: self.caused_ns.saturating_sub(before.caused_ns),
             idle_ns: self.processors.idle_ns.saturating_sub(before.processors.idle_ns),
             waited_ns: match (self.processors.waited_ns, before.processors.waited_ns) {
                 (Some(now), Some(before)) => now.saturating_sub(before),

@@ -121,11 +121,14 @@ fn watch(shared: &Shared, mut source: BpfSource) {
                 pipeline.on_event(&event);
             })
         });
-        if let Err(error) = polled {
-            tracing::error!(%error, "system calls are watched no longer");
-            let problem = format!("system calls are watched no longer: {error}");
-            shared.board.update(NAME, |status| status.problems.push(problem));
-            break;
+        match polled {
+            Ok(told) => shared.portion.told_calls(told),
+            Err(error) => {
+                tracing::error!(%error, "system calls are watched no longer");
+                let problem = format!("system calls are watched no longer: {error}");
+                shared.board.update(NAME, |status| status.problems.push(problem));
+                break;
+            }
         }
         for tgid in own.drain(..) {
             if let Err(error) = source.exclude(tgid) {
