@@ -124,15 +124,14 @@ fn nix(program: &str) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prerequisites::{find, is_root};
 
     /// What Nix says when it refuses an expression; `None` where it cannot be asked.
     fn refusal(program: &str, words: &[&str], expression: &str) -> Option<String> {
-        if find("nix").is_none() || !is_root() {
-            println!("not run: needs nix (Debian's package nix-bin) and root");
+        let root = crate::generate::root();
+        if let Some(why) = crate::reproduce::lacks_nix(&root) {
+            println!("not run: {why}");
             return None;
         }
-        let root = crate::generate::root();
         let text = format!("let pkgs = import ./tools/nix/offline/packages.nix; in {expression}");
         let mut command = nix(program);
         let output = command.args(words).args(["-E", &text]).current_dir(root).output();
