@@ -16,7 +16,7 @@
 		struct user_regs regs;                  \
                                                         \
 		read_regs(ctx, &regs);                  \
-		return on_tls_enter(&regs, hook, moved_at); \
+		return UNINTERRUPTED(on_tls_enter(&regs, hook, moved_at)); \
 	}
 
 /* int f(session, buffer, bytes): SSL_read, gnutls_record_recv and their like. */
@@ -34,7 +34,7 @@ int tls_return(void *ctx)
 	struct user_regs regs;
 
 	read_regs(ctx, &regs);
-	return on_tls_return(ctx, &regs);
+	return UNINTERRUPTED(on_tls_return(ctx, &regs));
 }
 
 /* SSL_free, SSL_clear, SSL_set_bio, gnutls_deinit: an address may then be another session's. */
@@ -44,7 +44,7 @@ int tls_forget(void *ctx)
 	struct user_regs regs;
 
 	read_regs(ctx, &regs);
-	return on_tls_forget(&regs);
+	return UNINTERRUPTED(on_tls_forget(&regs));
 }
 
 /* A program for Go: `read` takes what it needs from where the version of the program has it. */
@@ -55,7 +55,7 @@ int tls_forget(void *ctx)
 		struct go_regs regs = {}; \
                                           \
 		read(ctx, &regs);         \
-		return act;               \
+		return UNINTERRUPTED(act); \
 	}
 
 /*
