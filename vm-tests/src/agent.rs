@@ -14,9 +14,10 @@ use serde_json::Value;
 pub const AGENT: &str = "/deepflow-agent";
 /// Its configuration: what differs from the defaults.
 const CONFIG: &str = "/tmp/agent.yaml";
-/// All is watched, however slow the emulated processors are; plaintext of TLS, by Go too; every call on a
-/// file within a request, also in memory, where this root is.
+/// All is watched, however much of the slow emulated processors that takes; plaintext of TLS, by Go too;
+/// every call on a file within a request, also in memory, where this root is.
 const SETTINGS: &str = "agent: {contended_percent: 0}\n\
+    global: {limits: {max_millicpus: 100000}}\n\
     inputs: {ebpf: {socket: {uprobe: {tls: {enabled: true}, golang: {enabled: true}}}, \
     file: {io_event: {minimal_duration: 0ns, enable_virtual_file_collect: true}}}}\n";
 /// From start to the last hook, on a slow emulated machine.
