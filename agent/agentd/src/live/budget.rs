@@ -6,16 +6,15 @@
 //! While processors are idle the agent takes what it needs, up to `global.limits.max_millicpus`. When
 //! hardly any is idle, or some are but tasks wait for each other all the time, what it takes is missing
 //! elsewhere: then its share is `agent.contended_percent`, beyond a credit that covers bursts. What its hooks
-//! take of the programs that they watch is part of that share. With the credit spent, the portion falls as far as the share asks
-//! for, and rises again step by step when there is room.
+//! take of the programs that they watch is part of that share. With the credit spent, the portion falls as
+//! far as the share asks for, and rises again step by step when there is room.
 
 use crate::config::ShareConfig;
 
 /// Processor time that a burst may take beyond the share: some 80,000 requests. unit ns
 const CREDIT_NS: u64 = 5_000_000_000;
 /// Hardly any is idle: less than this part of all processors. Two programs that keep two processors busy
-/// leave a twentieth idle while one waits for the other.
-/// unit 1/1000
+/// leave a twentieth idle while one waits for the other. unit 1/1000
 const CONTENDED_MILLIS: u64 = 100;
 /// So much is idle that there is room for more. unit 1/1000
 const ROOMY_MILLIS: u64 = 200;

@@ -1,7 +1,7 @@
 //! The thread that keeps the agent to its share of the processors, and what the others do by its word.
 //!
-//! In: the counts of /proc/stat, /proc/pressure/cpu and of this process. Out: a portion, read by the threads that watch:
-//! packets of that portion of flows, system calls for that part of the time. Never: a loss untold.
+//! In: the counts of /proc/stat, /proc/pressure/cpu and of this process. Out: a portion, read by the threads
+//! that watch: packets of that portion of flows, system calls for that part of the time. Never: a loss untold.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};

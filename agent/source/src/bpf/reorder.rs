@@ -101,13 +101,17 @@ impl Reorder {
     /// ([`Round::until_ns`]), and what is above the byte limit. Records with the same stamp leave in
     /// the order of arrival.
     pub fn release(&mut self, until_ns: u64, mut out: impl FnMut(&[u8])) {
-        while let Some(first) = self.first() {
+        while let Some((first, is_out_of_order)) = self.first() {
             let due = first.stamp_ns.saturating_add(self.hold_ns) <= until_ns;
             if !due && self.held_bytes <= self.held_bytes_max {
                 return;
             }
             let Held { stamp_ns, place, .. } = first;
-            self.remove_first();
+            if is_out_of_order {
+                self.out_of_order.pop();
+            } else {
+                self.queue.pop_front();
+            }
             self.held_bytes -= place.bytes;
             if stamp_ns < self.released_ns {
                 self.late += 1;
@@ -118,21 +122,13 @@ impl Reorder {
         }
     }
 
-    /// The oldest.
-    fn first(&self) -> Option<Held> {
-        let late = self.out_of_order.peek().map(|Reverse(held)| *held);
-        match (self.queue.front().copied(), late) {
-            (Some(queued), Some(late)) => Some(queued.min(late)),
-            (queued, late) => queued.or(late),
-        }
-    }
-
-    fn remove_first(&mut self) {
-        let late = self.out_of_order.peek().map(|Reverse(held)| held);
-        if late.is_some_and(|late| self.queue.front().is_none_or(|queued| late < queued)) {
-            self.out_of_order.pop();
-        } else {
-            self.queue.pop_front();
+    /// The oldest, and whether it is out of order.
+    fn first(&self) -> Option<(Held, bool)> {
+        let queued = self.queue.front().map(|held| (*held, false));
+        let other = self.out_of_order.peek().map(|Reverse(held)| (*held, true));
+        match (queued, other) {
+            (Some(queued), Some(other)) => Some(queued.min(other)),
+            (queued, other) => queued.or(other),
         }
     }
 
