@@ -2,7 +2,9 @@
 //!
 //! In: release programs, wrk. Out: the share of requests a second that is missing while an agent runs, by
 //! default and with everything on: in the first seconds, in which the agent may take what it saved before
-//! (`agent.contended_percent`), and after it has found its share. Rounds with and without an agent alternate.
+//! (`agent.contended_percent`), and after it has found its share. Rounds with and without an agent alternate, and
+//! are many: a virtual machine's speed changes by half from one second to the next. How far the means may be
+//! off for that reason is told with them.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,15 +16,15 @@ use e2e::servers::nginx::Nginx;
 
 use crate::targets::Measurement;
 
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 12;
 /// From an agent's start to its last hook.
 const START: Duration = Duration::from_secs(60);
-const LOAD: &str = "wrk, 16 connections without pause, nginx with one worker; 4 s with an agent, then 4 s \
-                    without it, median of 5 such pairs";
+const LOAD: &str = "wrk, 16 connections without pause, nginx with one worker; 3 s with an agent, then 3 s \
+                    without it, mean of 12 such pairs";
 /// Full load until the agent has found its share. unit s
-const SETTLE_S: u32 = 16;
+const SETTLE_S: u32 = 8;
 const FIRST_S: u32 = 3;
-const SHORT_S: u32 = 4;
+const SHORT_S: u32 = 3;
 const EVERYTHING: &str = "inputs:
   ebpf:
     socket:
@@ -45,8 +47,8 @@ pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
     let everything = folder.join("everything.yaml");
     std::fs::write(&everything, EVERYTHING)?;
     let nginx = Nginx::start(folder)?;
-    let mut lost = [const { Vec::new() }; 2];
-    let mut lost_first = Vec::new();
+    let mut lost = [const { Losses::none() }; 2];
+    let mut lost_first = Losses::none();
     for round in 0..ROUNDS {
         for (at, lost) in lost.iter_mut().enumerate() {
             let config = (at == 1).then_some(everything.as_path());
@@ -62,24 +64,49 @@ pub fn measure(programs: &Path) -> Result<Vec<Measurement>> {
                 "round {round}: {first:.0} requests/s at first, then {watched:.0} with agent {at}, \
                  {alone:.0} alone"
             );
-            lost.push((1.0 - watched / alone) * 100.0);
-            lost_first.push((1.0 - first / alone) * 100.0);
+            lost.add(watched, alone);
+            lost_first.add(first, alone);
         }
     }
-    let [default, everything] = lost.map(median);
+    let [default, everything] = lost;
     Ok(vec![
-        Measurement::new(
-            "nginx_first_percent",
-            median(lost_first),
-            format!("the first {FIRST_S} s of the same"),
-        ),
-        Measurement::new("nginx_default_percent", default, format!("`standalone`; {LOAD}")),
-        Measurement::new(
+        lost_first.told("nginx_first_percent", &format!("the first {FIRST_S} s of the same")),
+        default.told("nginx_default_percent", &format!("`standalone`; {LOAD}")),
+        everything.told(
             "nginx_everything_percent",
-            everything,
-            format!("`standalone --metrics` with TLS, Go and files on; {LOAD}"),
+            &format!("`standalone --metrics` with TLS, Go and files on; {LOAD}"),
         ),
     ])
+}
+
+/// What was lost in each pair of rounds. unit 1
+struct Losses(Vec<f64>);
+
+impl Losses {
+    const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Takes one pair. unit requests/s
+    fn add(&mut self, watched: f64, alone: f64) {
+        self.0.push(1.0 - watched / alone);
+    }
+
+    fn mean(&self) -> f64 {
+        self.0.iter().sum::<f64>() / self.0.len() as f64
+    }
+
+    /// Of the mean: the pairs' deviation from it, over the root of their number.
+    fn standard_error(&self) -> f64 {
+        let mean = self.mean();
+        let squares: f64 = self.0.iter().map(|lost| (lost - mean).powi(2)).sum();
+        (squares / (self.0.len() as f64 - 1.0).max(1.0) / self.0.len() as f64).sqrt()
+    }
+
+    fn told(&self, id: &'static str, how: &str) -> Measurement {
+        let error = self.standard_error() * 100.0;
+        Measurement::new(id, self.mean() * 100.0, format!("{how}; standard error {error:.1} %"))
+    }
 }
 
 fn start(programs: &Path, place: &Path, config: Option<&Path>, ready: &str) -> Result<Process> {
@@ -106,15 +133,18 @@ fn requests_per_s(nginx: &Nginx, seconds: u32) -> Result<f64> {
     line.context("wrk told no rate")?.trim().parse().context("the rate of wrk")
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 #[cfg(test)]
 mod tests {
+    use super::Losses;
+
     #[test]
-    fn the_middle_is_taken() {
-        assert_eq!(super::median(vec![9.0, 1.0, 2.0]).to_bits(), 2.0f64.to_bits());
+    fn pairs_that_differ_tell_how_sure_the_mean_is() {
+        let mut lost = Losses::none();
+        for watched in [90.0, 100.0, 80.0, 90.0] {
+            lost.add(watched, 100.0);
+        }
+        assert!((lost.mean() - 0.1).abs() < 1e-9);
+        // Deviations 0, 0.1, 0.1, 0: the root of 0.02 / 3 / 4.
+        assert!((lost.standard_error() - (0.02f64 / 12.0).sqrt()).abs() < 1e-9);
     }
 }

@@ -95,9 +95,10 @@ pub enum BlockError {
     },
 }
 
-/// Encodes blocks; keeps zstd's working memory between calls.
+/// Encodes blocks; keeps its working memory and zstd's between calls.
 pub struct Encoder {
     compressor: zstd::bulk::Compressor<'static>,
+    work: columns::Work,
 }
 
 impl Encoder {
@@ -105,7 +106,7 @@ impl Encoder {
     pub fn new() -> std::io::Result<Self> {
         let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
         compressor.include_checksum(true)?;
-        Ok(Self { compressor })
+        Ok(Self { compressor, work: columns::Work::default() })
     }
 
     /// The block of a batch. Fails only when zstd has no memory.
@@ -121,8 +122,8 @@ impl Encoder {
         columns: &[Column],
         rows: usize,
     ) -> std::io::Result<Vec<u8>> {
-        let body = columns::encode(defs, columns, rows);
-        let compressed = self.compressor.compress(&body)?;
+        let body = columns::encode(defs, columns, rows, &mut self.work);
+        let compressed = self.compressor.compress(body)?;
         let mut out = Writer(Vec::with_capacity(compressed.len() + 24));
         out.raw(MAGIC);
         out.u8(FORMAT);

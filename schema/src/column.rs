@@ -221,6 +221,33 @@ impl Column {
         }
     }
 
+    /// Takes all rows out, and keeps the memory.
+    pub fn clear(&mut self) {
+        match self {
+            Self::U8(v) => v.clear(),
+            Self::U16(v) => v.clear(),
+            Self::U32(v) => v.clear(),
+            Self::U64(v) => v.clear(),
+            Self::I8(v) => v.clear(),
+            Self::I32(v) => v.clear(),
+            Self::I64(v) => v.clear(),
+            Self::F64(v) => v.clear(),
+            Self::Text(v) => {
+                v.ends.clear();
+                v.bytes.clear();
+            }
+            Self::Ip6(v) => v.clear(),
+            Self::Opt { present, values } => {
+                present.clear();
+                values.clear();
+            }
+            Self::List { ends, values } => {
+                ends.clear();
+                values.clear();
+            }
+        }
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         match self {

@@ -20,7 +20,7 @@ pub use generated::enums::*;
 pub use generated::metrics;
 pub use generated::protocols::L7Protocol;
 pub use generated::tables::*;
-pub use row::{Batch, Row};
+pub use row::{Batch, Row, Rows};
 
 /// Short text of a record: up to 24 bytes are kept without an allocation.
 pub type Text = compact_str::CompactString;

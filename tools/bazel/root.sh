@@ -5,7 +5,8 @@
 # and the package debootstrap.
 set -eu
 root=${1:?usage: root.sh FOLDER}
-archive=$(grep -rhoE '[a-z]+://[^ ]*/debian( |$)' /etc/apt/sources.list /etc/apt/sources.list.d |
+command -v debootstrap >/dev/null || { echo "root.sh: no debootstrap: apt-get install debootstrap" >&2; exit 1; }
+archive=$(grep -rhosE '[a-z]+://[^ ]*/debian( |$)' /etc/apt/sources.list /etc/apt/sources.list.d |
   head -n 1 | tr -d ' ')
 debootstrap --variant=minbase sid "$root" "$archive"
 [ ! -f /etc/resolv.conf ] || cp /etc/resolv.conf "$root/etc/resolv.conf"
@@ -13,6 +14,6 @@ debootstrap --variant=minbase sid "$root" "$archive"
 unshare --mount sh -euc '
   mount -t proc proc "$1/proc"
   chroot "$1" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -y --no-install-recommends bazel-bootstrap gcc libc6-dev
+    apt-get install -y --no-install-recommends bazel-bootstrap git gcc libc6-dev
   chroot "$1" apt-get clean
 ' sh "$root"

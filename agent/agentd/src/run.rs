@@ -208,6 +208,7 @@ impl Output for ToFiles {
             tracing::error!("cannot go on: {error:#}");
             self.stop.store(true, Ordering::Relaxed);
         }
+        batch.recycle();
     }
 
     fn processes(&self, _: Vec<ProcessEvent>) {}

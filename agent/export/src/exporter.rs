@@ -275,9 +275,13 @@ async fn seal_all(shared: Arc<Shared>, mut encoder: Encoder) {
 
 fn seal(shared: &Shared, encoder: &mut Encoder, item: Item) {
     let (subject, signal, rows) = (item.subject(), item.signal(), item.rows());
-    let payload = match &item {
-        Item::Batch(batch) => encoder.encode(batch),
-        Item::Processes(events) => Ok(ProcessEvent::encode_all(events)),
+    let payload = match item {
+        Item::Batch(batch) => {
+            let payload = encoder.encode(&batch);
+            batch.recycle();
+            payload
+        }
+        Item::Processes(events) => Ok(ProcessEvent::encode_all(&events)),
     };
     let mut intake = lock(&shared.intake);
     match payload {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow::FlowTick;
 use l7::Stat;
-use schema::{Batch, Row, SignalSource, Table};
+use schema::{Batch, Row, Rows, SignalSource, Table};
 
 use crate::application::{self, ApplicationKey, ApplicationSum};
 use crate::edge::Edge;
@@ -107,8 +107,9 @@ fn push<D, R: Row>(
     out: &mut impl FnMut(Batch),
 ) {
     for part in documents.chunks(BATCH_ROWS) {
-        let rows: Vec<R> = part.iter().map(&row).collect();
-        out(Batch::new(table, &rows));
+        let mut rows = Rows::default();
+        part.iter().for_each(|document| rows.push(row(document)));
+        rows.take(table).map(&mut *out);
     }
 }
 

@@ -8,27 +8,43 @@ use crate::{Column, ColumnDef, ColumnType};
 const INTEGERS: u8 = 0;
 const FLOATS: u8 = 1;
 
+/// What encoding needs, kept from block to block.
+#[derive(Default)]
+pub(super) struct Work {
+    ints: ints::Work,
+    body: Writer,
+    /// Values of one column.
+    values: Writer,
+    /// Integers of one column.
+    wide: Vec<u64>,
+}
+
 /// The body. `columns` go with `defs`; each holds `rows` rows.
-pub(super) fn encode(defs: &[ColumnDef], columns: &[Column], rows: usize) -> Vec<u8> {
+pub(super) fn encode<'a>(
+    defs: &[ColumnDef],
+    columns: &[Column],
+    rows: usize,
+    work: &'a mut Work,
+) -> &'a [u8] {
     debug_assert!(columns.iter().all(|column| column.len() == rows), "columns of unequal length");
-    let mut bases = Bases::default();
-    let mut out = Writer::default();
-    out.uint(defs.len().min(columns.len()) as u64);
+    work.ints.bases.clear();
+    work.body.0.clear();
+    work.body.uint(defs.len().min(columns.len()) as u64);
     for index in write_order(&defs[..defs.len().min(columns.len())]) {
-        let def = &defs[index];
-        let mut values = Writer::default();
-        encode_column(&columns[index], &candidates(defs, def), &mut bases, &mut values);
+        let (def, column) = (&defs[index], &columns[index]);
+        work.values.0.clear();
+        encode_column(column, &candidates(defs, def), work);
         if is_base(def.name)
-            && let Some(integers) = row_integers(&columns[index])
+            && let Some(integers) = integers_of(column)
         {
-            bases.add(def.id, integers);
+            work.ints.bases.add(def.id, |values| widen(integers, values));
         }
-        out.uint(def.id.into());
-        out.u8(type_id(def.kind));
-        out.uint(values.0.len() as u64);
-        out.raw(&values.0);
+        work.body.uint(def.id.into());
+        work.body.u8(type_id(def.kind));
+        work.body.uint(work.values.0.len() as u64);
+        work.body.raw(&work.values.0);
     }
-    out.0
+    &work.body.0
 }
 
 /// The columns of `defs`, in their order; those that the body lacks hold defaults.
@@ -59,9 +75,9 @@ pub(super) fn decode(
         }
         let column = decode_column(values, kind, rows, &mut bases, &mut budget_bytes)
             .map_err(|error| name_column(error, id))?;
-        if let Some(integers) = row_integers(&column) {
-            charge(&mut budget_bytes, integers.len(), 8)?;
-            bases.add(id, integers);
+        if let Some(integers) = integers_of(&column) {
+            charge(&mut budget_bytes, rows, 8)?;
+            bases.add(id, |values| widen(integers, values));
         }
         if let Some(place) = place {
             found[place] = Some(column);
@@ -89,53 +105,65 @@ fn charge(budget_bytes: &mut usize, entries: usize, entry_bytes: usize) -> Resul
     Ok(())
 }
 
-/// The integers of a column that others may be predicted from.
-fn row_integers(column: &Column) -> Option<Vec<u64>> {
+/// The column whose integers others may be predicted from.
+fn integers_of(column: &Column) -> Option<&Column> {
     match column {
-        Column::Opt { values, .. } => integers(values),
-        _ => integers(column),
+        Column::Opt { values, .. } => integers_of(values),
+        Column::F64(_) | Column::Text(_) | Column::Ip6(_) | Column::List { .. } => None,
+        integral => Some(integral),
     }
 }
 
-fn integers(column: &Column) -> Option<Vec<u64>> {
-    Some(match column {
-        Column::U8(values) => values.iter().map(|v| u64::from(*v)).collect(),
-        Column::U16(values) => values.iter().map(|v| u64::from(*v)).collect(),
-        Column::U32(values) => values.iter().map(|v| u64::from(*v)).collect(),
-        Column::U64(values) => values.clone(),
-        Column::I8(values) => values.iter().map(|v| i64::from(*v) as u64).collect(),
-        Column::I32(values) => values.iter().map(|v| i64::from(*v) as u64).collect(),
-        Column::I64(values) => values.iter().map(|v| *v as u64).collect(),
-        _ => return None,
-    })
+/// Puts the integers of a column in the place of what `out` holds.
+fn widen(column: &Column, out: &mut Vec<u64>) {
+    out.clear();
+    match column {
+        Column::U8(values) => out.extend(values.iter().map(|v| u64::from(*v))),
+        Column::U16(values) => out.extend(values.iter().map(|v| u64::from(*v))),
+        Column::U32(values) => out.extend(values.iter().map(|v| u64::from(*v))),
+        Column::U64(values) => out.extend_from_slice(values),
+        Column::I8(values) => out.extend(values.iter().map(|v| i64::from(*v) as u64)),
+        Column::I32(values) => out.extend(values.iter().map(|v| i64::from(*v) as u64)),
+        Column::I64(values) => out.extend(values.iter().map(|v| *v as u64)),
+        Column::F64(_)
+        | Column::Text(_)
+        | Column::Ip6(_)
+        | Column::Opt { .. }
+        | Column::List { .. } => {}
+    }
 }
 
-fn encode_column(column: &Column, candidates: &[Prediction], bases: &mut Bases, out: &mut Writer) {
+/// Appends a column to `work.values`.
+fn encode_column(column: &Column, candidates: &[Prediction], work: &mut Work) {
+    let Work { ints, values: out, wide, .. } = work;
     match column {
-        Column::F64(values) => encode_floats(values, out),
-        Column::Text(values) => texts::encode(values, candidates, bases, out),
+        Column::F64(values) => encode_floats(values, work),
+        Column::Text(values) => texts::encode(values, candidates, ints, out),
         Column::Ip6(values) => {
             // Two columns of integers: the upper half (network) and the lower (host).
             for half in [0, 8] {
-                let halves: Vec<u64> = values.iter().map(|ip| half_of(ip, half)).collect();
-                ints::encode(&halves, candidates, bases, out);
+                wide.clear();
+                wide.extend(values.iter().map(|ip| half_of(ip, half)));
+                ints::encode(wide, candidates, ints, out);
             }
         }
         Column::Opt { present, values } => {
-            let flags: Vec<u64> = present.iter().map(|flag| u64::from(*flag)).collect();
-            ints::encode(&flags, &[], bases, out);
-            encode_column(values, candidates, bases, out);
+            wide.clear();
+            wide.extend(present.iter().map(|flag| u64::from(*flag)));
+            ints::encode(wide, &[], ints, out);
+            encode_column(values, candidates, work);
         }
         Column::List { ends, values } => {
             let starts = std::iter::once(0).chain(ends.iter().copied());
-            let lengths: Vec<u64> =
-                ends.iter().zip(starts).map(|(end, start)| u64::from(end - start)).collect();
-            ints::encode(&lengths, &[], bases, out);
-            encode_column(values, &[], &mut Bases::default(), out);
+            wide.clear();
+            wide.extend(ends.iter().zip(starts).map(|(end, start)| u64::from(end - start)));
+            ints::encode(wide, &[], ints, out);
+            encode_column(values, &[], work);
         }
+        Column::U64(values) => ints::encode(values, candidates, ints, out),
         integral => {
-            let values = integers(integral).unwrap_or_default();
-            ints::encode(&values, candidates, bases, out);
+            widen(integral, wide);
+            ints::encode(wide, candidates, ints, out);
         }
     }
 }
@@ -207,18 +235,18 @@ fn take_list(
 }
 
 /// Doubles that are whole numbers (sums of microseconds) travel as integers.
-fn encode_floats(values: &[f64], out: &mut Writer) {
+fn encode_floats(values: &[f64], work: &mut Work) {
+    let Work { ints, values: out, wide, .. } = work;
     let whole = |value: &f64| (*value as i64 as f64).to_bits() == value.to_bits();
-    let mut bases = Bases::default();
+    wide.clear();
     if values.iter().all(whole) {
         out.u8(INTEGERS);
-        let integers: Vec<u64> = values.iter().map(|value| *value as i64 as u64).collect();
-        ints::encode(&integers, &[], &mut bases, out);
+        wide.extend(values.iter().map(|value| *value as i64 as u64));
     } else {
         out.u8(FLOATS);
-        let bits: Vec<u64> = values.iter().map(|value| value.to_bits()).collect();
-        ints::encode(&bits, &[], &mut bases, out);
+        wide.extend(values.iter().map(|value| value.to_bits()));
     }
+    ints::encode(wide, &[], ints, out);
 }
 
 fn take_floats(reader: &mut Reader, rows: usize) -> Result<Vec<f64>, BlockError> {

@@ -13,10 +13,13 @@
 //! Plane p holds byte p of each residue: a plane of little information costs zstd next to
 //! nothing. All arithmetic wraps at 64 bits, so that every sequence of values round-trips.
 
-use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use hashbrown::HashMap;
 
 use super::BlockError;
-use super::predict::{Bases, Prediction, unzigzag, zigzag};
+use super::predict::{Bases, Prediction};
 use crate::wire::bytes::{Reader, Writer};
 
 /// Residues looked at to choose among predictions.
@@ -25,18 +28,26 @@ const SAMPLE_ROWS: usize = 1024;
 const DICTIONARY_ENTRIES_MAX: usize = 4096;
 const OP_DICTIONARY: u8 = 6;
 
+/// What encoding needs, kept from column to column and from block to block: some hundred kilobytes, which
+/// allocators get from the kernel and give back each time.
+#[derive(Default)]
+pub(super) struct Work {
+    pub bases: Bases,
+    missed: Vec<u64>,
+    dictionary: Dictionary,
+}
+
 /// Appends the values with the cheapest of `offset`, `delta`, a dictionary and `candidates`.
-pub(super) fn encode(
-    values: &[u64],
-    candidates: &[Prediction],
-    bases: &mut Bases,
-    out: &mut Writer,
-) {
+pub(super) fn encode(values: &[u64], candidates: &[Prediction], work: &mut Work, out: &mut Writer) {
+    let Work { bases, missed, dictionary } = work;
+    let first = values.first().copied().unwrap_or(0);
+    // Most columns of most batches: nothing is missed, and there are no planes.
+    if values.iter().all(|value| *value == first) {
+        Prediction::Offset(first).put(out);
+        return out.u8(0);
+    }
     let base = values.iter().map(|v| *v as i64).min().unwrap_or(0) as u64;
     let offset = Prediction::Offset(base);
-    if values.iter().all(|v| *v == base) {
-        return put(&offset, values, bases, out);
-    }
     let start = values.len().saturating_sub(SAMPLE_ROWS) / 2;
     let sample = start..(start + SAMPLE_ROWS).min(values.len());
     let mut best = (f32::MAX, offset);
@@ -44,14 +55,15 @@ pub(super) fn encode(
         if !bases.prepare(candidate, values.len()) {
             continue;
         }
-        let residues: Vec<u64> =
-            sample.clone().map(|row| residue(candidate, values, bases, row)).collect();
-        let bits = information_bits(&residues);
+        missed.clear();
+        candidate.miss(values, bases, sample.clone(), missed);
+        let bits = information_bits(missed);
         if bits < best.0 {
             best = (bits, *candidate);
         }
     }
-    if let Some((entries, indices)) = dictionary(values, &sample) {
+    if dictionary.fill(values, &sample) {
+        let Dictionary { entries, indices, .. } = dictionary;
         let entry_bits: usize =
             entries.iter().map(|entry| 72 - entry.leading_zeros() as usize).sum();
         let index_bits = information_bits(&indices[sample.clone()]);
@@ -61,10 +73,13 @@ pub(super) fn encode(
             out.u8(OP_DICTIONARY);
             out.uint(entries.len() as u64);
             entries.iter().for_each(|entry| out.uint(*entry));
-            return put_planes(&indices, out);
+            return put_planes(indices, out);
         }
     }
-    put(&best.1, values, bases, out);
+    best.1.put(out);
+    missed.clear();
+    best.1.miss(values, bases, 0..values.len(), missed);
+    put_planes(missed, out);
 }
 
 /// Reads `rows` values; `budget` has been charged for them.
@@ -81,15 +96,8 @@ pub(super) fn decode(
     if !bases.prepare(&prediction, rows) {
         return Err(WRONG_REFERENCE);
     }
-    let residues = take_planes(reader, rows)?;
-    let mut values = residues;
-    for row in 0..rows {
-        let step = match prediction {
-            Prediction::Offset(_) => values[row],
-            _ => unzigzag(values[row]),
-        };
-        values[row] = prediction.predict(&values, bases, row).wrapping_add(step);
-    }
+    let mut values = take_planes(reader, rows)?;
+    prediction.restore(&mut values, bases);
     Ok(values)
 }
 
@@ -97,43 +105,39 @@ pub(super) fn decode(
 pub(super) const WRONG_REFERENCE: BlockError =
     BlockError::Column { id: 0, what: "refers to a column that is not there" };
 
-fn put(prediction: &Prediction, values: &[u64], bases: &Bases, out: &mut Writer) {
-    prediction.put(out);
-    let residues: Vec<u64> =
-        (0..values.len()).map(|row| residue(prediction, values, bases, row)).collect();
-    put_planes(&residues, out);
+/// Entries in order of first appearance, and each row's index.
+#[derive(Default)]
+struct Dictionary {
+    entries: Vec<u64>,
+    indices: Vec<u64>,
+    seen: HashMap<u64, u64>,
 }
 
-fn residue(prediction: &Prediction, values: &[u64], bases: &Bases, row: usize) -> u64 {
-    let missed = values[row].wrapping_sub(prediction.predict(values, bases, row));
-    match prediction {
-        Prediction::Offset(_) => missed,
-        _ => zigzag(missed),
+impl Dictionary {
+    /// That of `values`; `false` when there are too many entries.
+    fn fill(&mut self, values: &[u64], sample: &Range<usize>) -> bool {
+        self.index(&values[sample.clone()], sample.len() / 2)
+            && self.index(values, DICTIONARY_ENTRIES_MAX.min(values.len() / 4))
     }
-}
 
-/// Entries in order of first appearance, and each row's index; `None` when there are too many.
-fn dictionary(values: &[u64], sample: &std::ops::Range<usize>) -> Option<(Vec<u64>, Vec<u64>)> {
-    index(&values[sample.clone()], sample.len() / 2)?;
-    index(values, DICTIONARY_ENTRIES_MAX.min(values.len() / 4))
-}
-
-fn index(values: &[u64], entries_max: usize) -> Option<(Vec<u64>, Vec<u64>)> {
-    let mut entries = Vec::new();
-    let mut seen: HashMap<u64, u64> = HashMap::new();
-    let mut indices = Vec::with_capacity(values.len());
-    for value in values {
-        let next = entries.len() as u64;
-        let index = *seen.entry(*value).or_insert(next);
-        if index == next {
-            if entries.len() >= entries_max {
-                return None;
+    fn index(&mut self, values: &[u64], entries_max: usize) -> bool {
+        let Self { entries, indices, seen } = self;
+        entries.clear();
+        indices.clear();
+        seen.clear();
+        for value in values {
+            let next = entries.len() as u64;
+            let index = *seen.entry(*value).or_insert(next);
+            if index == next {
+                if entries.len() >= entries_max {
+                    return false;
+                }
+                entries.push(*value);
             }
-            entries.push(*value);
+            indices.push(index);
         }
-        indices.push(index);
+        true
     }
-    Some((entries, indices))
 }
 
 fn decode_dictionary(reader: &mut Reader, rows: usize) -> Result<Vec<u64>, BlockError> {
@@ -179,20 +183,25 @@ fn take_planes(reader: &mut Reader, rows: usize) -> Result<Vec<u64>, BlockError>
     Ok(residues)
 }
 
-/// What an order-0 entropy coder would need for the residues' byte planes.
+/// What an order-0 entropy coder would need for the residues' byte planes: for each byte value that
+/// comes `n` times of `total`, `n * log2(total / n)`.
 fn information_bits(residues: &[u64]) -> f32 {
+    static SHARES: LazyLock<Vec<f32>> = LazyLock::new(|| {
+        let share = |n: usize| if n == 0 { 0.0 } else { n as f32 * (n as f32).log2() };
+        (0..=SAMPLE_ROWS).map(share).collect()
+    });
+    let shares = &SHARES[..];
+    let share = |count: usize| shares.get(count).copied().unwrap_or(0.0);
     let all = residues.iter().fold(0, |all, residue| all | residue);
     let width = (64 - all.leading_zeros()).div_ceil(8);
-    let total = residues.len() as f32;
     let mut bits = 0.0;
     for plane in 0..width {
-        let mut counts = [0u32; 256];
+        let mut counts = [0u16; 256];
         for residue in residues {
             counts[(residue >> (8 * plane)) as usize & 0xff] += 1;
         }
-        for count in counts.into_iter().filter(|count| *count > 0) {
-            bits += count as f32 * (total / count as f32).log2();
-        }
+        bits += share(residues.len());
+        bits -= counts.iter().map(|count| share(usize::from(*count))).sum::<f32>();
     }
     bits
 }

@@ -3,7 +3,9 @@
 //! The writer picks; the reader only follows. Which columns go together is known here by name,
 //! and only as a hint: a wrong one costs bytes, never correctness.
 
-use std::collections::HashMap;
+use std::ops::Range;
+
+use hashbrown::HashMap;
 
 use super::BlockError;
 use crate::ColumnDef;
@@ -52,23 +54,53 @@ impl Prediction {
         })
     }
 
-    /// The predicted value of `row`; `values` holds the rows above. `bases` has been prepared.
-    #[inline]
-    pub fn predict(&self, values: &[u64], bases: &Bases, row: usize) -> u64 {
+    /// Appends what it misses of `values` in `rows`. `bases` has been prepared.
+    pub fn miss(&self, values: &[u64], bases: &Bases, rows: Range<usize>, out: &mut Vec<u64>) {
+        let near = |row: usize, predicted: u64| zigzag(values[row].wrapping_sub(predicted));
         let above = |row: usize| if row == 0 { 0 } else { values[row - 1] };
         match *self {
-            Self::Offset(base) => base,
-            Self::Delta => above(row),
-            Self::Keyed(_) => match bases.previous[row] {
-                NO_ROW => above(row),
-                previous => values[previous as usize],
-            },
-            Self::Minus(id) => bases.at(id, row),
-            Self::Difference(a, b, factor) => {
-                let off = bases.at(b, row).wrapping_mul(factor as u64);
-                bases.at(a, row).wrapping_sub(off)
+            Self::Offset(base) => {
+                out.extend(values[rows].iter().map(|value| value.wrapping_sub(base)));
             }
-            Self::SecondsOf(id) => (bases.at(id, row) as i64 / 1_000_000) as u64,
+            Self::Delta => out.extend(rows.map(|row| near(row, above(row)))),
+            Self::Keyed(_) => out.extend(rows.map(|row| match bases.previous[row] {
+                NO_ROW => near(row, above(row)),
+                previous => near(row, values[previous as usize]),
+            })),
+            Self::Minus(_) | Self::Difference(..) | Self::SecondsOf(_) => {
+                bases.each(self, rows, |row, predicted| out.push(near(row, predicted)));
+            }
+        }
+    }
+
+    /// Puts values in the place of what it missed of them. `bases` has been prepared.
+    pub fn restore(&self, values: &mut [u64], bases: &Bases) {
+        match *self {
+            Self::Offset(base) => {
+                values.iter_mut().for_each(|value| *value = value.wrapping_add(base))
+            }
+            Self::Delta => {
+                let mut above = 0u64;
+                for value in values {
+                    above = above.wrapping_add(unzigzag(*value));
+                    *value = above;
+                }
+            }
+            Self::Keyed(_) => {
+                for row in 0..values.len() {
+                    let predicted = match bases.previous[row] {
+                        NO_ROW if row == 0 => 0,
+                        NO_ROW => values[row - 1],
+                        previous => values[previous as usize],
+                    };
+                    values[row] = predicted.wrapping_add(unzigzag(values[row]));
+                }
+            }
+            Self::Minus(_) | Self::Difference(..) | Self::SecondsOf(_) => {
+                bases.each(self, 0..values.len(), |row, predicted| {
+                    values[row] = predicted.wrapping_add(unzigzag(values[row]));
+                });
+            }
         }
     }
 }
@@ -79,12 +111,24 @@ pub(super) struct Bases {
     columns: Vec<(u16, Vec<u64>)>,
     key: Option<u16>,
     previous: Vec<u32>,
+    last: HashMap<u64, u32>,
+    /// Memory of columns that were forgotten.
+    spare: Vec<Vec<u64>>,
 }
 
 impl Bases {
-    /// Makes a column available.
-    pub fn add(&mut self, id: u16, values: Vec<u64>) {
+    /// Makes a column available, which `fill` writes into an empty vector.
+    pub fn add(&mut self, id: u16, fill: impl FnOnce(&mut Vec<u64>)) {
+        let mut values = self.spare.pop().unwrap_or_default();
+        values.clear();
+        fill(&mut values);
         self.columns.push((id, values));
+    }
+
+    /// Forgets all columns.
+    pub fn clear(&mut self) {
+        self.spare.extend(self.columns.drain(..).map(|(_, values)| values));
+        self.key = None;
     }
 
     /// Whether everything that the prediction needs for `rows` rows is there.
@@ -99,29 +143,53 @@ impl Bases {
                     return false;
                 }
                 if self.key != Some(id) {
-                    self.previous = previous_rows(self.find(id).unwrap_or(&[]));
-                    self.key = Some(id);
+                    self.follow(id);
                 }
                 true
             }
         }
     }
 
-    pub fn find(&self, id: u16) -> Option<&[u64]> {
+    /// Finds for each row the last row above with the same key.
+    fn follow(&mut self, key: u16) {
+        let Self { columns, previous, last, .. } = self;
+        let keys = columns.iter().find(|(known, _)| *known == key).map(|(_, keys)| &keys[..]);
+        last.clear();
+        previous.clear();
+        previous.extend(keys.unwrap_or(&[]).iter().enumerate().map(|(row, key)| {
+            let row = u32::try_from(row).unwrap_or(NO_ROW);
+            last.insert(*key, row).unwrap_or(NO_ROW)
+        }));
+        self.key = Some(key);
+    }
+
+    /// Tells each row what a prediction from other columns says of it.
+    fn each(&self, prediction: &Prediction, rows: Range<usize>, mut tell: impl FnMut(usize, u64)) {
+        let column = |id: u16| self.find(id).unwrap_or(&[]);
+        let at = |values: &[u64], row: usize| values.get(row).copied().unwrap_or(0);
+        match *prediction {
+            Prediction::Offset(_) | Prediction::Delta | Prediction::Keyed(_) => {}
+            Prediction::Minus(id) => {
+                let values = column(id);
+                rows.for_each(|row| tell(row, at(values, row)));
+            }
+            Prediction::Difference(a, b, factor) => {
+                let (a, b) = (column(a), column(b));
+                rows.for_each(|row| {
+                    let off = at(b, row).wrapping_mul(factor as u64);
+                    tell(row, at(a, row).wrapping_sub(off));
+                });
+            }
+            Prediction::SecondsOf(id) => {
+                let values = column(id);
+                rows.for_each(|row| tell(row, (at(values, row) as i64 / 1_000_000) as u64));
+            }
+        }
+    }
+
+    fn find(&self, id: u16) -> Option<&[u64]> {
         self.columns.iter().find(|(known, _)| *known == id).map(|(_, values)| values.as_slice())
     }
-
-    #[inline]
-    fn at(&self, id: u16, row: usize) -> u64 {
-        self.find(id).and_then(|values| values.get(row)).copied().unwrap_or(0)
-    }
-}
-
-/// For each row the last row above with the same key.
-fn previous_rows(keys: &[u64]) -> Vec<u32> {
-    let mut last: HashMap<u64, u32> = HashMap::new();
-    let row_of = |(row, key): (usize, &u64)| last.insert(*key, row as u32).unwrap_or(NO_ROW);
-    keys.iter().enumerate().map(row_of).collect()
 }
 
 /// Columns that others are predicted from; they are written first, in this order.

@@ -13,7 +13,7 @@ const US_A_SECOND: u64 = 1_000_000;
 
 /// The row of a record.
 // tidy: long — one line a column
-pub fn row(seen: &Seen, edge: &Edge, record: Record) -> Row {
+pub fn row(seen: &Seen, edge: &Edge, record: Box<Record>) -> Row {
     let (ip4_0, ip6_0) = address(seen.client.ip());
     let (ip4_1, ip6_1) = address(seen.server.ip());
     let sockets = seen.sockets();

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use flow::FlowTick;
 use l7::{Output, Record, Stat};
 use meter::{Edge, Meter};
-use schema::{Batch, Table, file_event, l4_flow_log, l7_flow_log};
+use schema::{Batch, Rows, Table, file_event, l4_flow_log, l7_flow_log};
 
 use super::health_checks::HealthChecks;
 use super::l7_rows;
@@ -52,9 +52,9 @@ pub struct Stage {
     meter: Meter,
     /// Whether anybody wants metrics.
     metered: bool,
-    requests: Vec<l7_flow_log::Row>,
-    flows: Vec<l4_flow_log::Row>,
-    files: Vec<file_event::Row>,
+    requests: Rows<l7_flow_log::Row>,
+    flows: Rows<l4_flow_log::Row>,
+    files: Rows<file_event::Row>,
     /// Those that wait for the end of their minute; none are kept without.
     health_checks: Option<HealthChecks>,
     outlet: Outlet,
@@ -69,9 +69,9 @@ impl Stage {
             waiting: VecDeque::new(),
             meter: Meter::default(),
             metered: true,
-            requests: Vec::new(),
-            flows: Vec::new(),
-            files: Vec::new(),
+            requests: Rows::default(),
+            flows: Rows::default(),
+            files: Rows::default(),
             health_checks: None,
             outlet,
         }
@@ -206,7 +206,7 @@ impl Stage {
             }
             Found::Tick(tick) => self.meter(&edge, &tick),
             Found::Record(record) => {
-                self.requests.push(l7_rows::row(&seen, &edge, *record));
+                self.requests.push(l7_rows::row(&seen, &edge, record));
                 if self.requests.len() >= BATCH_ROWS {
                     self.cut_requests();
                 }
@@ -215,23 +215,20 @@ impl Stage {
     }
 
     fn cut_requests(&mut self) {
-        if !self.requests.is_empty() {
-            (self.outlet)(Batch::new(Table::L7FlowLog, &self.requests));
-            self.requests.clear();
+        if let Some(batch) = self.requests.take(Table::L7FlowLog) {
+            (self.outlet)(batch);
         }
     }
 
     fn cut_files(&mut self) {
-        if !self.files.is_empty() {
-            (self.outlet)(Batch::new(Table::FileEvent, &self.files));
-            self.files.clear();
+        if let Some(batch) = self.files.take(Table::FileEvent) {
+            (self.outlet)(batch);
         }
     }
 
     fn cut_flows(&mut self) {
-        if !self.flows.is_empty() {
-            (self.outlet)(Batch::new(Table::L4FlowLog, &self.flows));
-            self.flows.clear();
+        if let Some(batch) = self.flows.take(Table::L4FlowLog) {
+            (self.outlet)(batch);
         }
     }
 }

@@ -62,7 +62,7 @@ type Value = fn(&Row<'_>) -> String;
 /// `generated/tables/NAME.rs`: the row struct and its columns.
 pub fn table(table: &Table) -> Result<String> {
     let mut out = format!(
-        "//! {NOTICE}\n\nuse crate::column::{{Column, ColumnDef, ColumnType, Json, Origin}};\nuse crate::row;\n\n"
+        "//! {NOTICE}\n\nuse crate::column::{{ColumnDef, ColumnType, Json, Origin}};\nuse crate::row;\n\n"
     );
     let _ = writeln!(
         out,
@@ -99,12 +99,12 @@ pub fn table(table: &Table) -> Result<String> {
             camel(&column.kind)
         );
     }
-    out += "];\n\nimpl row::Row for Row {\nconst COLUMNS: &'static [ColumnDef] = COLUMNS;\n\n// tidy: long — one line a column\nfn columns(rows: &[Self]) -> Vec<Column> {\nvec![\n";
+    out += "];\n\nimpl row::Row for Row {\nconst COLUMNS: &'static [ColumnDef] = COLUMNS;\n\n// tidy: long — one line a column\nfn append(rows: &[Self], columns: &mut row::Appender<'_>) {\n";
     for column in &agent {
         let name = field(&column.name);
-        let _ = writeln!(out, "{},", gather(&column.kind, &name)?);
+        let _ = writeln!(out, "{};", gather(&column.kind, &name)?);
     }
-    out += "]\n}\n}\n";
+    out += "}\n}\n";
     Ok(out)
 }
 
@@ -140,34 +140,17 @@ fn field_type(kind: &str) -> Result<&'static str> {
     })
 }
 
+/// The line that appends a field of some rows: the methods of `row::Appender` go by the kinds' names.
 fn gather(kind: &str, name: &str) -> Result<String> {
-    let plain =
-        |variant: &str| format!("Column::{variant}(rows.iter().map(|row| row.{name}).collect())");
-    let optional = |variant: &str| {
-        format!(
-            "Column::Opt {{ present: rows.iter().map(|row| row.{name}.is_some()).collect(), \
-             values: Box::new(Column::{variant}(rows.iter().map(|row| row.{name}.unwrap_or_default()).collect())) }}"
-        )
-    };
-    Ok(match kind {
-        "u8" => plain("U8"),
-        "u16" => plain("U16"),
-        "u32" | "ip4" | "seconds" => plain("U32"),
-        "u64" => plain("U64"),
-        "i8" => plain("I8"),
-        "i32" => plain("I32"),
-        "i64" | "micros" => plain("I64"),
-        "f64" => plain("F64"),
-        "ip6" => plain("Ip6"),
-        "text" | "low_card" => format!("row::texts(rows.iter().map(|row| row.{name}.as_str()))"),
-        "opt_u8" => optional("U8"),
-        "opt_u64" => optional("U64"),
-        "opt_i32" => optional("I32"),
-        "opt_i64" => optional("I64"),
-        "list_low_card" | "list_text" => {
-            format!("row::text_lists(rows.iter().map(|row| row.{name}.as_slice()))")
-        }
-        "list_f64" => format!("row::number_lists(rows.iter().map(|row| row.{name}.as_slice()))"),
+    let (method, value) = match kind {
+        "u8" | "u16" | "u32" | "u64" | "i8" | "i32" | "i64" | "f64" | "ip6" | "opt_u8"
+        | "opt_u64" | "opt_i32" | "opt_i64" => (kind, String::new()),
+        "ip4" | "seconds" => ("u32", String::new()),
+        "micros" => ("i64", String::new()),
+        "text" | "low_card" => ("text", ".as_str()".to_owned()),
+        "list_low_card" | "list_text" => ("list_text", ".as_slice()".to_owned()),
+        "list_f64" => (kind, ".as_slice()".to_owned()),
         other => bail!("column type {other:?}"),
-    })
+    };
+    Ok(format!("columns.{method}(rows.iter().map(|row| row.{name}{value}))"))
 }
