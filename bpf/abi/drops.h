@@ -8,6 +8,6 @@ enum df_drop {
 	DF_DROP_PAYLOAD_UNREADABLE = 2, /* A payload was not in memory when the system call ended. */
 	DF_DROP_MAP_FULL = 3, /* A BPF map was full. */
 	DF_DROP_HOOK_MISSED = 25, /* A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest. */
-	DF_DROP_UNWATCHED_CALL = 26, /* A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. By raw tracepoints counted from 6.3 on, else `agent_rested_milliseconds_total` alone tells. */
+	DF_DROP_UNWATCHED_CALL = 26, /* A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. With raw tracepoints from 6.3 on counted for a tenth of a second of each rest and estimated for the others, before 6.3 `agent_rested_milliseconds_total` alone tells; with other hooks counted. */
 	DF_DROP_END = 27,
 };

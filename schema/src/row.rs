@@ -234,7 +234,7 @@ mod tests {
     fn rows_that_come_one_by_one_make_the_same_batch() {
         let row = |number: usize| l7_flow_log::Row {
             flow_id: number as u64,
-            response_code: (number % 3 == 0).then_some(number as i32),
+            response_code: number.is_multiple_of(3).then_some(number as i32),
             endpoint: format!("/{number}").as_str().into(),
             attribute_names: vec!["a".into(); number % 4],
             attribute_values: vec!["b".into(); number % 4],

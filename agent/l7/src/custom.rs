@@ -71,7 +71,8 @@ impl Protocol for Custom {
             let fields = fitted(message.fields, out.config.limits.text_bytes);
             match message.kind {
                 PluginMessageKind::Request => {
-                    out.request(key, request(fields, speaker, out), 0);
+                    let record = request(fields, speaker, out);
+                    out.request(key, record, 0);
                 }
                 PluginMessageKind::OneWay => {
                     let (status, code) = (fields.response_status, fields.response_code);
@@ -100,7 +101,7 @@ impl Protocol for Custom {
 }
 
 /// The record of a request: its columns, and what this crate knows of it.
-fn request(mut fields: Box<Record>, speaker: &Speaker, out: &Pairing<'_>) -> Box<Record> {
+fn request(mut fields: Box<Record>, speaker: &Speaker, out: &mut Pairing<'_>) -> Box<Record> {
     let known = out.record();
     fields.protocol_name = speaker.name.clone();
     fields.start_ns = known.start_ns;

@@ -104,7 +104,7 @@ fn request(direction: Direction, message: &Message<'_>, out: &mut Pairing<'_>) {
     }
 }
 
-fn base(message: &Message<'_>, out: &Pairing<'_>) -> Box<Record> {
+fn base(message: &Message<'_>, out: &mut Pairing<'_>) -> Box<Record> {
     let mut record = out.record();
     record.request_id = Some(message.id);
     record.request_bytes = Some(message.bytes as i64);

@@ -114,7 +114,7 @@ impl Protocol for Mqtt {
 // === requests ===
 
 impl Mqtt {
-    fn record(&self, direction: Direction, header: &Header, out: &Pairing<'_>) -> Box<Record> {
+    fn record(&self, direction: Direction, header: &Header, out: &mut Pairing<'_>) -> Box<Record> {
         let mut record = out.record();
         record.request_type = Text::const_new(packet::name_of(header.kind));
         record.version = Text::const_new(version(self.level));

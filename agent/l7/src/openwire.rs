@@ -270,7 +270,7 @@ impl OpenWire {
         &self,
         direction: Direction,
         command: &Command<'_>,
-        out: &Pairing<'_>,
+        out: &mut Pairing<'_>,
     ) -> Box<Record> {
         let mut record = out.record();
         record.version = self.version.clone();

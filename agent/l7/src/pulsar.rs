@@ -101,7 +101,10 @@ impl Protocol for Pulsar {
         let command = &frame.command;
         match command.kind.role {
             Role::Own => self.own(direction, &frame, out),
-            Role::OneWay => out.one_way(self.record(direction, &frame, out)),
+            Role::OneWay => {
+                let record = self.record(direction, &frame, out);
+                out.one_way(record);
+            }
             Role::Request(field) | Role::MaybeRequest(field) => {
                 // Of a broker that closes what it no longer serves the request id is -1.
                 let id = command.number(field).filter(|id| *id < OWN_IDS);
@@ -179,7 +182,7 @@ impl Pulsar {
         &mut self,
         direction: Direction,
         frame: &Frame<'_>,
-        out: &Pairing<'_>,
+        out: &mut Pairing<'_>,
     ) -> Box<Record> {
         let command = &frame.command;
         let mut record = out.record();

@@ -185,9 +185,22 @@ pub struct Output {
     /// The conversation found that what it was told is the client is the server. From its next
     /// segment on the caller gives directions the other way round (`flow::reverse`).
     pub reversed: bool,
+    /// Boxes of records that became rows, for records that begin. Whoever takes `records` may put them here.
+    pub spares: Vec<Box<Record>>,
 }
 
 impl Output {
+    /// A record of `protocol` in which nothing else is known.
+    pub fn record(&mut self, protocol: L7Protocol) -> Box<Record> {
+        match self.spares.pop() {
+            Some(mut spare) => {
+                *spare = Record::new(protocol);
+                spare
+            }
+            None => Box::new(Record::new(protocol)),
+        }
+    }
+
     /// Forgets what it holds and keeps its memory.
     pub fn clear(&mut self) {
         self.records.clear();

@@ -60,13 +60,13 @@ impl Pairing<'_> {
     }
 
     /// A request record that starts at the current frame.
-    pub fn record(&self) -> Box<Record> {
+    pub fn record(&mut self) -> Box<Record> {
         self.record_at(self.mark)
     }
 
     /// A request record that started earlier.
-    pub fn record_at(&self, mark: Mark) -> Box<Record> {
-        let mut record = Box::new(Record::new(self.protocol));
+    pub fn record_at(&mut self, mark: Mark) -> Box<Record> {
+        let mut record = self.output.record(self.protocol);
         record.start_ns = mark.time_ns;
         record.end_ns = mark.time_ns;
         record.req_tcp_seq = mark.seq.unwrap_or(0);

@@ -81,7 +81,7 @@ impl Protocol for SomeIp {
     }
 }
 
-fn request(direction: Direction, message: &Message<'_>, out: &Pairing<'_>) -> Box<Record> {
+fn request(direction: Direction, message: &Message<'_>, out: &mut Pairing<'_>) -> Box<Record> {
     let mut record = out.record();
     fill_request(message, &mut record);
     // Events come from the server. Of requests it sends those of services that the client offers.

@@ -139,7 +139,7 @@ impl Half {
 // === greetings and commands ===
 
 impl Zmtp {
-    fn record(&self, direction: Direction, kind: Text, out: &Pairing<'_>) -> Box<Record> {
+    fn record(&self, direction: Direction, kind: Text, out: &mut Pairing<'_>) -> Box<Record> {
         let mut record = out.record();
         record.version = self.peers[direction.index()].version.clone();
         record.request_type = kind;

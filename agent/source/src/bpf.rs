@@ -238,10 +238,7 @@ impl BpfSource {
 
     /// Losses and amounts since `load`.
     pub fn counters(&self) -> Result<BpfCounters, BpfError> {
-        let count = |drop: schema::Drop| -> Result<u64, BpfError> {
-            let values = self.drops.get(&u32::from(drop.id()), 0).map_err(map_error("counters"))?;
-            Ok(values.iter().sum())
-        };
+        let count = |drop| self.dropped(drop);
         Ok(BpfCounters {
             ring_full: count(schema::Drop::RingFull)?,
             payload_unreadable: count(schema::Drop::PayloadUnreadable)?,
@@ -327,7 +324,18 @@ impl BpfSource {
 
     /// Sends and receives are not watched until `resume`; what is in the ring is still given out.
     pub fn rest(&mut self) -> Result<(), BpfError> {
-        self.hooks.rest(&mut self.object)
+        self.hooks.rest()
+    }
+
+    /// Has them counted from now on, to the end of the rest ([`BpfSource::unwatched`]). `false`: nobody
+    /// counts on this kernel, or they are counted from the rest's beginning.
+    pub fn count_at_rest(&mut self) -> bool {
+        self.hooks.count(&mut self.object)
+    }
+
+    /// Sends and receives that were counted at rest, since `load`.
+    pub fn unwatched(&self) -> Result<u64, BpfError> {
+        self.dropped(schema::Drop::UnwatchedCall)
     }
 
     /// Ends a rest. What was under way before it is forgotten: a socket goes on as one that was there
@@ -336,6 +344,11 @@ impl BpfSource {
         self.hooks.resume(&mut self.object, &mut self.epochs)?;
         // Threads look themselves up, and take note that there was a rest.
         self.renew_excluded()
+    }
+
+    fn dropped(&self, reason: schema::Drop) -> Result<u64, BpfError> {
+        let values = self.drops.get(&u32::from(reason.id()), 0).map_err(map_error("counters"))?;
+        Ok(values.iter().sum())
     }
 
     fn tls_count(&self, which: u32) -> Result<u64, BpfError> {

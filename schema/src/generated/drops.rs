@@ -54,7 +54,7 @@ pub enum Drop {
     PluginFault = 24,
     /// A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest.
     HookMissed = 25,
-    /// A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. By raw tracepoints counted from 6.3 on, else `agent_rested_milliseconds_total` alone tells.
+    /// A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. With raw tracepoints from 6.3 on counted for a tenth of a second of each rest and estimated for the others, before 6.3 `agent_rested_milliseconds_total` alone tells; with other hooks counted.
     UnwatchedCall = 26,
     /// A packet that interfaces counted and that was not captured for the same reason.
     UnwatchedPacket = 27,

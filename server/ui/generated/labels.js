@@ -161,7 +161,7 @@ export const DROPS = {
   capture_limited: { id: 23, unit: "packet", stage: "agentd", doc: "Packets above `inputs.cbpf.tunning.max_capture_pps`." },
   plugin_fault: { id: 24, unit: "call", stage: "l7", doc: "A call of a plug-in that trapped, took too long or too much memory; what it was to read is lost." },
   hook_missed: { id: 25, unit: "call", stage: "bpf", doc: "A hook that the kernel did not run, since another program was running on that CPU; the call may have been of no interest." },
-  unwatched_call: { id: 26, unit: "call", stage: "bpf", doc: "A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. By raw tracepoints counted from 6.3 on, else `agent_rested_milliseconds_total` alone tells." },
+  unwatched_call: { id: 26, unit: "call", stage: "bpf", doc: "A send or receive that was not looked at, since the agent kept to its share of the processors (`agent.contended_percent`, `global.limits.max_millicpus`); the call may have been of no interest. With raw tracepoints from 6.3 on counted for a tenth of a second of each rest and estimated for the others, before 6.3 `agent_rested_milliseconds_total` alone tells; with other hooks counted." },
   unwatched_packet: { id: 27, unit: "packet", stage: "source", doc: "A packet that interfaces counted and that was not captured for the same reason." },
 };
 

@@ -143,18 +143,17 @@ fn watch(shared: &Shared, mut source: BpfSource) {
             losses.join(&pipeline.take_losses());
             if last_told.elapsed() >= TELL {
                 last_told = Instant::now();
-                tell(shared, &source, &pipeline, &losses);
-                tell_rest(shared, &pace);
+                tell(shared, &source, &pipeline, &losses, &pace);
             }
         }
     }
     drop(tls);
+    pace.finish(&source);
     source.detach();
     source.drain(&mut |event| pipeline.on_event(&event));
     pipeline.finish(now_ns());
     losses.join(&pipeline.take_losses());
-    tell(shared, &source, &pipeline, &losses);
-    tell_rest(shared, &pace);
+    tell(shared, &source, &pipeline, &losses, &pace);
 }
 
 /// The address by which others may know this host.
@@ -187,25 +186,25 @@ fn note_own(event: &Event<'_>, own: &mut Vec<u32>) {
     }
 }
 
-fn tell_rest(shared: &Shared, pace: &Pace) {
-    let rested_ms = pace.rested().as_millis() as f64;
-    shared.board.update(NAME, |status| {
-        status.metrics.insert(metrics::AGENT_RESTED_MILLISECONDS_TOTAL.name, rested_ms);
-    });
-}
-
-fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: &Losses) {
+fn tell(
+    shared: &Shared,
+    source: &BpfSource,
+    pipeline: &SocketPipeline,
+    losses: &Losses,
+    pace: &Pace,
+) {
     let counters = source.counters().unwrap_or_default();
     let load = pipeline.load();
     let mut losses = losses.clone();
     let BpfCounters { ring_full, payload_unreadable, map_full, hook_missed, .. } = counters;
     let io_uring = counters.io_uring_operations;
     let without_socket = counters.tls_without_socket;
+    let rested_ms = pace.rested().as_millis() as f64;
     losses.add(Drop::RingFull, ring_full);
     losses.add(Drop::PayloadUnreadable, payload_unreadable);
     losses.add(Drop::MapFull, map_full);
     losses.add(Drop::HookMissed, hook_missed);
-    losses.add(Drop::UnwatchedCall, counters.unwatched);
+    losses.add(Drop::UnwatchedCall, counters.unwatched + pace.uncounted());
     losses.add(Drop::EventMalformed, counters.malformed);
     shared.board.update(NAME, |status| {
         status.metrics = [
@@ -217,6 +216,7 @@ fn tell(shared: &Shared, source: &BpfSource, pipeline: &SocketPipeline, losses: 
             (metrics::AGENT_IO_URING_OPERATIONS_TOTAL.name, io_uring as f64),
             (metrics::AGENT_TLS_CALLS_TOTAL.name, counters.tls_calls as f64),
             (metrics::AGENT_TLS_CALLS_WITHOUT_SOCKET_TOTAL.name, without_socket as f64),
+            (metrics::AGENT_RESTED_MILLISECONDS_TOTAL.name, rested_ms),
         ]
         .into();
         status.losses = losses;

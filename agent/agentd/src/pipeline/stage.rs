@@ -21,6 +21,9 @@ const WAITING_MAX: usize = 65_536;
 /// Times that something waits for an owner on this host before it goes on without: on a host that
 /// lets the agent wait, BPF events come late too.
 const TURNS_MAX: u8 = 6;
+/// Boxes of records kept for records to come: of 10,000 requests a second, seen at both ends, so many become
+/// rows at once. 1.7 MB.
+const SPARES_MAX: usize = 2_048;
 /// Rows of one batch.
 const BATCH_ROWS: usize = 4_096;
 
@@ -57,6 +60,8 @@ pub struct Stage {
     files: Rows<file_event::Row>,
     /// Those that wait for the end of their minute; none are kept without.
     health_checks: Option<HealthChecks>,
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    spares: Vec<Box<Record>>,
     outlet: Outlet,
 }
 
@@ -73,6 +78,7 @@ impl Stage {
             flows: Rows::default(),
             files: Rows::default(),
             health_checks: None,
+            spares: Vec::new(),
             outlet,
         }
     }
@@ -117,6 +123,9 @@ impl Stage {
         }
         for record in output.records.drain(..) {
             self.wait(ready_ns, seen, Found::Record(record));
+        }
+        if output.spares.is_empty() {
+            std::mem::swap(&mut output.spares, &mut self.spares);
         }
     }
 
@@ -205,8 +214,11 @@ impl Stage {
                 self.meter.bound(&mut self.outlet);
             }
             Found::Tick(tick) => self.meter(&edge, &tick),
-            Found::Record(record) => {
-                self.requests.push(l7_rows::row(&seen, &edge, record));
+            Found::Record(mut record) => {
+                self.requests.push(l7_rows::row(&seen, &edge, &mut record));
+                if self.spares.len() < SPARES_MAX {
+                    self.spares.push(record);
+                }
                 if self.requests.len() >= BATCH_ROWS {
                     self.cut_requests();
                 }

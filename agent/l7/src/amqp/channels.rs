@@ -173,7 +173,7 @@ impl Channels {
     }
 
     /// A record of a method, and whether it wants no reply.
-    pub fn record(&self, call: &Call<'_>, out: &Pairing<'_>) -> (Box<Record>, bool) {
+    pub fn record(&self, call: &Call<'_>, out: &mut Pairing<'_>) -> (Box<Record>, bool) {
         let subject = method::subject(&call.kind, call.args, out.config.limits.text_bytes);
         let mut record = self.plain_record(call, out);
         if call.kind.class != method::CONNECTION {
@@ -185,7 +185,7 @@ impl Channels {
     }
 
     /// A record that knows its method only.
-    pub fn plain_record(&self, call: &Call<'_>, out: &Pairing<'_>) -> Box<Record> {
+    pub fn plain_record(&self, call: &Call<'_>, out: &mut Pairing<'_>) -> Box<Record> {
         let mut record = out.record();
         record.version = VERSION;
         record.request_type = Text::const_new(call.kind.name);

@@ -160,7 +160,7 @@ impl Links {
         }
     }
 
-    pub fn record(&self, direction: Direction, code: u64, out: &Pairing<'_>) -> Box<Record> {
+    pub fn record(&self, direction: Direction, code: u64, out: &mut Pairing<'_>) -> Box<Record> {
         let mut record = out.record();
         record.version = VERSION;
         record.request_type = Text::const_new(performative::name_of(code).unwrap_or_default());

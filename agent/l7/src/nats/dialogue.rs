@@ -192,7 +192,7 @@ impl Dialogue {
         &self,
         operation: &Operation<'_>,
         direction: Direction,
-        out: &Pairing<'_>,
+        out: &mut Pairing<'_>,
     ) -> Box<Record> {
         let limit = out.config.limits.text_bytes;
         let mut record = out.record();

@@ -54,7 +54,7 @@ impl SessionTable {
 
 impl Pairing<'_> {
     /// What a response shows if nothing waits for it: its id.
-    pub fn echo_of_id(&self, key: u64, request_id: u64) -> Option<Box<Record>> {
+    pub fn echo_of_id(&mut self, key: u64, request_id: u64) -> Option<Box<Record>> {
         if self.table.by_id.contains_key(&key) {
             return None;
         }

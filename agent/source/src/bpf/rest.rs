@@ -5,8 +5,10 @@
 //! does not sit on every call.
 //!
 //! Raw tracepoints cost every system call of the host something, wanted or not: they are detached. On
-//! kernels that tell sends and receives by tracepoints of their own (6.3) programs there count what is
-//! not watched meanwhile. Other hooks sit on the calls in question alone and stay; they count and return.
+//! kernels that tell sends and receives by tracepoints of their own (6.3) programs there can count what is
+//! not watched meanwhile; a server that does hardly anything else is slower by a twentieth while they do,
+//! so it is for the caller to say when. Other hooks sit on the calls in question alone and stay; they count
+//! and return.
 
 use aya::Ebpf;
 use aya::maps::{Array, MapData};
@@ -45,13 +47,20 @@ impl Hooks {
     }
 
     /// Sends and receives are not watched from now on.
-    pub(super) fn rest(&mut self, object: &mut Ebpf) -> Result<(), BpfError> {
-        // Who cannot count rests all the same.
-        let counters = self.counters.iter();
-        self.counting = counters.filter_map(|&one| attach_loaded(object, one).ok()).collect();
+    pub(super) fn rest(&mut self) -> Result<(), BpfError> {
         self.resting.set(0, 1, 0).map_err(map_error(WHAT))?;
         self.watching.clear();
         Ok(())
+    }
+
+    /// They are counted from now on, to the end of the rest. `false`: nobody counts here, or hooks that
+    /// stay have counted from the rest's beginning.
+    pub(super) fn count(&mut self, object: &mut Ebpf) -> bool {
+        if self.counting.is_empty() {
+            let counters = self.counters.iter();
+            self.counting = counters.filter_map(|&one| attach_loaded(object, one).ok()).collect();
+        }
+        !self.counting.is_empty()
     }
 
     /// They are watched again; what was under way before is forgotten.

@@ -33,6 +33,7 @@ fn nothing_is_told_at_rest_but_counted() {
     pass(&mut client, &mut server, b"before");
     assert_eq!(capture.counters().unwatched, 0);
     rest(&mut capture);
+    capture.source().count_at_rest();
     for _ in 0..UNWATCHED {
         pass(&mut client, &mut server, b"at rest");
     }
@@ -126,6 +127,7 @@ fn many_rests_leave_nothing_behind() {
     let before = std::fs::read_dir("/proc/self/fd").expect("own").count();
     for _ in 0..50 {
         rest(&mut capture);
+        capture.source().count_at_rest();
         pass(&mut client, &mut server, b"at rest");
         resume(&mut capture);
         pass(&mut client, &mut server, b"watched");

@@ -81,10 +81,13 @@ fn check_account(rows: &Rows, answered: u64, report: &mut Report) -> Result<()> 
         report.note("this kernel does not tell what is sent and received at rest");
         return Ok(());
     }
-    // A request is a send and a receive at each end; those under way as a rest begins or ends escape.
-    let wanted = answered * 4 / 100 * 99;
-    let detail = format!("{seen} seen, {lost} lost, {unwatched} passed over, {wanted} or more");
-    report.check("calls seen, lost and passed over", seen + lost + unwatched >= wanted, &detail);
+    // A request is a send and a receive at each end. What was passed over is estimated by samples, and
+    // others of this host send and receive, too.
+    let made = answered * 4;
+    let told = seen + lost + unwatched;
+    let detail = format!("{seen} seen, {lost} lost, {unwatched} passed over, of {made} and some");
+    let is_near = (made / 10 * 9..made / 10 * 12).contains(&told);
+    report.check("calls seen, lost and passed over", is_near, &detail);
     Ok(())
 }
 
