@@ -148,8 +148,6 @@ pub struct AfPacket {
     portion: u32,
     /// One of several that share the load.
     is_shard: bool,
-    /// Whether the kernel shows packets here; of shards it always does.
-    listens: bool,
 }
 
 impl AfPacket {
@@ -160,6 +158,7 @@ impl AfPacket {
     pub fn open(config: PacketConfig) -> Result<Self, PacketError> {
         let mut capture = Self::prepare(config)?;
         capture.scan()?;
+        capture.ring.start()?;
         Ok(capture)
     }
 
@@ -200,7 +199,6 @@ impl AfPacket {
             stats: PacketStats::default(),
             portion: Self::PARTS,
             is_shard: false,
-            listens: false,
         })
     }
 
@@ -208,20 +206,14 @@ impl AfPacket {
     /// copied. What the ring holds is still handed out. A smaller portion is a part of a larger one; 0 is
     /// none, and the kernel does not show the packets to anybody here.
     pub fn capture_portion(&mut self, portion: u32) -> Result<(), PacketError> {
-        self.portion = portion.min(Self::PARTS);
+        let before = std::mem::replace(&mut self.portion, portion.min(Self::PARTS));
         self.set_filter()?;
-        self.listen()
-    }
-
-    /// Has the kernel show packets here only while any may be wanted: it clones each for whoever looks,
-    /// before the filter.
-    fn listen(&mut self) -> Result<(), PacketError> {
-        let wants = self.portion > 0 && self.wanted.values().any(|is_wanted| *is_wanted);
-        if self.is_shard || wants == self.listens {
-            return Ok(());
+        match (before, portion) {
+            _ if self.is_shard => Ok(()),
+            (1.., 0) => self.ring.pause(),
+            (0, 1..) => self.ring.start(),
+            _ => Ok(()),
         }
-        self.listens = wants;
-        if wants { self.ring.start() } else { self.ring.pause() }
     }
 
     /// Packets that went through the captured interfaces since these exist, captured or not.
@@ -316,7 +308,6 @@ impl AfPacket {
             self.last = None;
             self.loopbacks = loopbacks;
             self.set_filter()?;
-            self.listen()?;
         }
         Ok(())
     }
