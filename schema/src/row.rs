@@ -76,7 +76,9 @@ fn fresh_columns<R: Row>(table: Table) -> Vec<Column> {
 /// kilobyte apart in rows, and there are sixty columns.
 #[derive(Debug)]
 pub struct Rows<R> {
+    table: Table,
     near: Vec<R>,
+    /// None before the first rows have come.
     columns: Vec<Column>,
     /// Rows in `columns`.
     rows: usize,
@@ -85,13 +87,12 @@ pub struct Rows<R> {
 /// Rows that the first level of a processor's cache holds.
 const NEAR_ROWS: usize = 32;
 
-impl<R: Row> Default for Rows<R> {
-    fn default() -> Self {
-        Self { near: Vec::new(), columns: empty_columns::<R>(), rows: 0 }
-    }
-}
-
 impl<R: Row> Rows<R> {
+    /// None of `table`, whose row type this must be.
+    pub fn new(table: Table) -> Self {
+        Self { table, near: Vec::new(), columns: Vec::new(), rows: 0 }
+    }
+
     /// Takes a row.
     pub fn push(&mut self, row: R) {
         self.near.push(row);
@@ -110,17 +111,21 @@ impl<R: Row> Rows<R> {
         self.len() == 0
     }
 
-    /// All rows as a batch of `table`, whose row type this must be; none are left. `None` without rows.
-    pub fn take(&mut self, table: Table) -> Option<Batch> {
+    /// All rows as a batch; none are left. `None` without rows.
+    pub fn take(&mut self) -> Option<Batch> {
         self.settle();
         let rows = std::mem::take(&mut self.rows);
-        (rows > 0).then(|| {
-            let columns = std::mem::replace(&mut self.columns, fresh_columns::<R>(table));
-            Batch::of_columns::<R>(table, rows, columns)
-        })
+        let columns = std::mem::take(&mut self.columns);
+        (rows > 0).then(|| Batch::of_columns::<R>(self.table, rows, columns))
     }
 
     fn settle(&mut self) {
+        if self.near.is_empty() {
+            return;
+        }
+        if self.columns.is_empty() {
+            self.columns = fresh_columns::<R>(self.table);
+        }
         R::append(&self.near, &mut Appender(self.columns.iter_mut()));
         self.rows += self.near.len();
         self.near.clear();
@@ -242,12 +247,12 @@ mod tests {
             metrics_values: vec![1.5; number % 2],
             ..l7_flow_log::Row::default()
         };
-        let mut rows = Rows::default();
+        let mut rows = Rows::new(Table::L7FlowLog);
         for count in [0, 1, NEAR_ROWS, 3 * NEAR_ROWS + 5] {
             let all: Vec<_> = (0..count).map(row).collect();
             all.iter().cloned().for_each(|row| rows.push(row));
             assert_eq!(rows.len(), count);
-            let batch = rows.take(Table::L7FlowLog);
+            let batch = rows.take();
             assert_eq!(batch.is_some(), count > 0);
             assert!(rows.is_empty());
             if let Some(batch) = batch {

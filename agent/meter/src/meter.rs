@@ -107,9 +107,9 @@ fn push<D, R: Row>(
     out: &mut impl FnMut(Batch),
 ) {
     for part in documents.chunks(BATCH_ROWS) {
-        let mut rows = Rows::default();
+        let mut rows = Rows::new(table);
         part.iter().for_each(|document| rows.push(row(document)));
-        rows.take(table).map(&mut *out);
+        rows.take().map(&mut *out);
     }
 }
 

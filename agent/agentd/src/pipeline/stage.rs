@@ -74,9 +74,9 @@ impl Stage {
             waiting: VecDeque::new(),
             meter: Meter::default(),
             metered: true,
-            requests: Rows::default(),
-            flows: Rows::default(),
-            files: Rows::default(),
+            requests: Rows::new(Table::L7FlowLog),
+            flows: Rows::new(Table::L4FlowLog),
+            files: Rows::new(Table::FileEvent),
             health_checks: None,
             spares: Vec::new(),
             outlet,
@@ -227,19 +227,19 @@ impl Stage {
     }
 
     fn cut_requests(&mut self) {
-        if let Some(batch) = self.requests.take(Table::L7FlowLog) {
+        if let Some(batch) = self.requests.take() {
             (self.outlet)(batch);
         }
     }
 
     fn cut_files(&mut self) {
-        if let Some(batch) = self.files.take(Table::FileEvent) {
+        if let Some(batch) = self.files.take() {
             (self.outlet)(batch);
         }
     }
 
     fn cut_flows(&mut self) {
-        if let Some(batch) = self.flows.take(Table::L4FlowLog) {
+        if let Some(batch) = self.flows.take() {
             (self.outlet)(batch);
         }
     }
